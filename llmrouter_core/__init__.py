@@ -1,0 +1,105 @@
+"""LLMRouter: answer each query with the model worth using for it.
+
+The core defines the hooks by which plugins embed, score, select, call and solve, and composes
+them. It imports no plugin.
+"""
+
+from llmrouter_core.errors import (
+    AllModelsFailed,
+    AmbiguousPlugin,
+    ArtefactDamaged,
+    ArtefactError,
+    ArtefactMismatch,
+    BadRequest,
+    BadResponse,
+    BadResult,
+    BrokenPlugin,
+    BudgetExceeded,
+    CallError,
+    ConfigError,
+    DatasetError,
+    IncompleteStream,
+    LLMRouterError,
+    NoEligibleModel,
+    NoRecording,
+    NotFitted,
+    PluginError,
+    RateLimited,
+    Refused,
+    TimedOut,
+    Unavailable,
+    UnknownPlugin,
+)
+from llmrouter_core.evaluation import Report, evaluate
+from llmrouter_core.hooks import Call, Solve, hookimpl
+from llmrouter_core.router import LLMRouter
+from llmrouter_core.secret import Secret
+from llmrouter_core.session import Session
+from llmrouter_core.training import Dataset, Trainable
+from llmrouter_core.types import (
+    Answer,
+    Arrays,
+    Chunk,
+    Decision,
+    Floats,
+    Ints,
+    Model,
+    Price,
+    Query,
+    Request,
+    Scores,
+    Step,
+    Usage,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AllModelsFailed",
+    "AmbiguousPlugin",
+    "Answer",
+    "Arrays",
+    "ArtefactDamaged",
+    "ArtefactError",
+    "ArtefactMismatch",
+    "BadRequest",
+    "BadResponse",
+    "BadResult",
+    "BrokenPlugin",
+    "BudgetExceeded",
+    "Call",
+    "CallError",
+    "Chunk",
+    "ConfigError",
+    "Dataset",
+    "DatasetError",
+    "Decision",
+    "Floats",
+    "IncompleteStream",
+    "Ints",
+    "LLMRouter",
+    "LLMRouterError",
+    "Model",
+    "NoEligibleModel",
+    "NoRecording",
+    "NotFitted",
+    "PluginError",
+    "Price",
+    "Query",
+    "RateLimited",
+    "Refused",
+    "Report",
+    "Request",
+    "Scores",
+    "Secret",
+    "Session",
+    "Solve",
+    "Step",
+    "TimedOut",
+    "Trainable",
+    "Unavailable",
+    "UnknownPlugin",
+    "Usage",
+    "evaluate",
+    "hookimpl",
+]

@@ -1,0 +1,326 @@
+"""What was learned, on disk: `arrays.npz` and `manifest.json` for each part that learns.
+
+Core alone writes and reads these files. They hold numbers and text, never code: loading cannot
+run anything (`allow_pickle=False`). They carry no time stamp, so saving twice gives equal bytes.
+Every file is checked against the manifest's hash and sizes before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+import numpy as np
+
+from llmrouter_core.errors import ArtefactDamaged, ArtefactError, ArtefactMismatch
+from llmrouter_core.secret import Secret
+from llmrouter_core.training import Trainable
+from llmrouter_core.types import Arrays, Query
+
+if TYPE_CHECKING:
+    from llmrouter_core.config import Part
+    from llmrouter_core.pipeline import Pipeline
+
+FORMAT = 1
+LARGEST = 8 << 30
+"""Bytes of the largest set of arrays that is read."""
+
+_PROBE = "How many prime numbers are there below 100? Cite [1], use `code`."
+_NUMBERS = "biufU"  # bool, ints, floats, text of fixed width
+
+
+def options(plugin: Any) -> dict[str, Any]:
+    """Return the options of *plugin* as plain data; a secret only by the variable's name."""
+    found = {}
+    for item in attrs.fields(type(plugin)):
+        if item.init and item.alias != "name":
+            found[item.alias] = _plain(getattr(plugin, item.name))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return {"env": value.env} if value.env else "•••"
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def fingerprint(pipeline: Pipeline) -> dict[str, Any] | None:
+    """Return what identifies the embedder, or None where no scorer reads embeddings.
+
+    Besides its name and options it holds the first numbers of the embedding of a fixed text, so
+    that an embedder whose weights changed is recognised as another one.
+    """
+    if not pipeline.wants_embeddings:
+        return None
+    [embedding] = pipeline.embed([Query(text=_PROBE)])
+    part = next((part for part in pipeline.parts if part.kind == "embedder"), None)
+    return {
+        "use": None if part is None else _use(part),
+        "options": {} if part is None else options(part.plugin),
+        "dimensions": len(embedding),
+        "probe": [round(float(value), 4) for value in embedding[:16]],
+    }
+
+
+def _use(part: Part) -> str:
+    return type(part.plugin).__name__ if part.entry is None else part.entry.name
+
+
+# ---------------------------------------------------------------------------- saving
+
+
+def save(folder: str | Path, pipeline: Pipeline) -> None:
+    """Write what each part of *pipeline* has learned into *folder*, replacing it whole.
+
+    The folder is written beside its place and then renamed, so a crash leaves the old one.
+
+    Raises:
+        ArtefactError: A part's state is not made of arrays of numbers or text, or the folder
+            holds something else.
+    """
+    folder = Path(folder).absolute()
+    _refuse_strangers(folder)
+    embedder = fingerprint(pipeline)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            fresh.chmod(0o755)
+            for part in pipeline.parts:
+                if isinstance(part.plugin, Trainable):
+                    _write(fresh / part.place, part, pipeline, embedder)
+            old = fresh.with_name(fresh.name + "-old")
+            if folder.exists():
+                folder.rename(old)
+            fresh.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise ArtefactError(
+            f"{folder}: cannot be written: {error.strerror or error}; choose another folder"
+        ) from error
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """Refuse to replace anything that `save` did not write."""
+    if not folder.exists():
+        return
+    ours = folder.is_dir() and all(
+        (inner / "manifest.json").is_file() for inner in folder.iterdir()
+    )
+    if not ours:
+        raise ArtefactError(
+            f"{folder}: is not a folder of artefacts, so it is not replaced; name another folder"
+        )
+
+
+def _write(
+    folder: Path, part: Part, pipeline: Pipeline, embedder: dict[str, Any] | None
+) -> None:
+    arrays = {name: np.asarray(array) for name, array in sorted(part.plugin.state().items())}
+    for name, array in arrays.items():
+        if array.dtype.kind not in _NUMBERS:
+            raise ArtefactError(
+                f"{part.label} has state '{name}' of dtype {array.dtype}; "
+                "state is arrays of numbers or of text"
+            )
+        if array.dtype.kind == "f" and np.isinf(array).any():
+            raise ArtefactError(f"{part.label} has state '{name}' with infinite numbers")
+    content = _pack(arrays)
+    manifest = {
+        "format": FORMAT,
+        "part": part.place,
+        "use": _use(part),
+        "distribution": None if part.entry is None else part.entry.distribution,
+        "version": None if part.entry is None else part.entry.version,
+        "options": options(part.plugin),
+        "models": [model.name for model in pipeline.models],
+        "embedder": embedder,
+        "arrays": {
+            name: {"dtype": array.dtype.str, "shape": list(array.shape)}
+            for name, array in arrays.items()
+        },
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    folder.mkdir()
+    _flush(folder / "arrays.npz", content)
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True)
+    _flush(folder / "manifest.json", (text + "\n").encode())
+
+
+def _pack(arrays: Arrays) -> bytes:
+    """Return *arrays* as an npz whose bytes depend on nothing but them."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(
+                    member, np.ascontiguousarray(array), allow_pickle=False
+                )
+    return buffer.getvalue()
+
+
+def _flush(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+# ---------------------------------------------------------------------------- loading
+
+
+def load(folder: str | Path, pipeline: Pipeline) -> dict[str, Any]:
+    """Return a restored plugin for each part of *pipeline* that learns, by the part's place.
+
+    Raises:
+        ArtefactDamaged: A file is missing or is not what its manifest says.
+        ArtefactMismatch: It was made for another part, embedder or pool; both sides are named.
+    """
+    folder = Path(folder)
+    learners = [part for part in pipeline.parts if isinstance(part.plugin, Trainable)]
+    embedder = fingerprint(pipeline) if learners else None
+    restored = {}
+    for part in learners:
+        inner = folder / part.place
+        manifest = _manifest(inner)
+        _match(inner, manifest, part, pipeline.models, embedder)
+        arrays = _unpack(inner, manifest)
+        try:
+            restored[part.place] = part.plugin.restore(arrays)
+        except Exception as error:
+            raise ArtefactMismatch(
+                f"{inner}: {part.label} cannot use it ({type(error).__name__}: {error}); "
+                "train again: llmrouter train"
+            ) from error
+    return restored
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    try:
+        content = path.read_bytes() if path.stat().st_size < 1 << 24 else b""
+        manifest = json.loads(content)
+    except OSError as error:
+        raise ArtefactDamaged(
+            f"{path}: cannot be read: {error.strerror}; train first: llmrouter train"
+        ) from None
+    except ValueError:
+        _damaged(path, "is not JSON")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise ArtefactMismatch(
+            f"{path}: has format {found!r}, this LLMRouter reads format {FORMAT}; train again"
+        )
+    kinds = {"part": str, "models": list, "arrays": dict, "sha256": str}
+    for key, kind in kinds.items():
+        if not isinstance(manifest.get(key), kind):
+            _damaged(path, f"lacks '{key}'")
+    return manifest
+
+
+def _match(
+    folder: Path, manifest: Mapping[str, Any], part: Part, pool: Sequence[Any],
+    embedder: dict[str, Any] | None,
+) -> None:
+    """Refuse an artefact made for something else, naming both sides."""
+    theirs, ours = manifest.get("use"), _use(part)
+    if theirs != ours:
+        raise ArtefactMismatch(
+            f"{folder}: was learned by '{theirs}', but {part.place} uses '{ours}'; train again"
+        )
+    unknown = [model.name for model in pool if model.name not in manifest["models"]]
+    if unknown:
+        raise ArtefactMismatch(
+            f"{folder}: knows the models {', '.join(manifest['models'])}, but the pool also has "
+            f"{', '.join(unknown)}; train again, or take them out of the pool"
+        )
+    made = manifest.get("embedder")
+    if made is None or embedder is None:
+        return
+    same = (
+        made.get("use") == embedder["use"]
+        and made.get("dimensions") == embedder["dimensions"]
+        and len(made.get("probe", ())) == len(embedder["probe"])
+        and np.allclose(made["probe"], embedder["probe"], atol=2e-3)
+    )
+    if not same:
+        raise ArtefactMismatch(
+            f"{folder}: was learned with embedder {_describe(made)}, "
+            f"but the config has {_describe(embedder)}; train again, or restore that embedder"
+        )
+
+
+def _describe(embedder: Mapping[str, Any]) -> str:
+    settings = {"dimensions": embedder.get("dimensions"), **(embedder.get("options") or {})}
+    listed = ", ".join(f"{key}={value}" for key, value in settings.items())
+    return f"{embedder.get('use')}({listed})"
+
+
+def _unpack(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arrays of *folder*, having checked hash and declared sizes before reading."""
+    path = folder / "arrays.npz"
+    declared: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
+    try:
+        for name, entry in manifest["arrays"].items():
+            dtype = np.dtype(entry["dtype"])
+            shape = tuple(int(side) for side in entry["shape"])
+            if dtype.kind not in _NUMBERS or min(shape, default=0) < 0:
+                _damaged(folder / "manifest.json", f"declares '{name}' as {dtype}{shape}")
+            declared[name] = dtype, shape
+        size = path.stat().st_size
+    except OSError as error:
+        raise ArtefactDamaged(f"{path}: cannot be read: {error.strerror}; train again") from None
+    except (TypeError, KeyError, ValueError):
+        _damaged(folder / "manifest.json", "declares arrays in a way that cannot be read")
+    expected = sum(_bytes(dtype, shape) for dtype, shape in declared.values())
+    if size > min(LARGEST, expected + 4096 * (len(declared) + 1)):
+        _damaged(path, f"has {size} bytes, more than its manifest declares")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
+        _damaged(path, "does not have the sha256 its manifest states; it was changed or cut short")
+    arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            if set(members) != {f"{name}.npy" for name in declared}:
+                _damaged(path, "holds other arrays than its manifest declares")
+            for name, (dtype, shape) in declared.items():
+                info = members[f"{name}.npy"]
+                if info.file_size > _bytes(dtype, shape) + 4096:
+                    _damaged(path, f"has '{name}' larger than its manifest declares")
+                with archive.open(info) as member:
+                    array = np.lib.format.read_array(member, allow_pickle=False)
+                if array.dtype != dtype or array.shape != shape:
+                    _damaged(path, f"has '{name}' of another shape than its manifest declares")
+                arrays[name] = array
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        _damaged(path, f"is not a readable archive ({type(error).__name__})")
+    return arrays
+
+
+def _bytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    count = dtype.itemsize
+    for side in shape:
+        count *= side
+    return count
+
+
+def _damaged(path: Path, fault: str) -> NoReturn:
+    raise ArtefactDamaged(f"{path}: {fault}; train again: llmrouter train")

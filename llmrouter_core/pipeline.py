@@ -1,0 +1,281 @@
+"""A typed façade over one plugin manager: the only module that touches `manager.hook`.
+
+It registers the parts of one router, asks their hooks, and checks every answer before anyone
+else sees it, naming the part that gave a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+import pluggy
+
+from llmrouter_core.config import Part
+from llmrouter_core.errors import (
+    BadResult,
+    BrokenPlugin,
+    ConfigError,
+    LLMRouterError,
+    NoEligibleModel,
+)
+from llmrouter_core.hooks import PROJECT, Call, Solve, Specs
+from llmrouter_core.types import Decision, Floats, Ints, Model, Query, Scores
+
+
+class Pipeline:
+    """The hooks of one router, asked and checked.
+
+    Args:
+        models: The whole pool; only routable models become columns.
+        parts: The parts in config order: the first listed is asked first, and the first
+            extension is outermost.
+
+    Raises:
+        BrokenPlugin: A part misuses a hook.
+    """
+
+    def __init__(self, models: Sequence[Model], parts: Sequence[Part]) -> None:
+        self.models = tuple(model for model in models if model.routable)
+        self.parts = tuple(parts)
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Specs)
+        # pluggy asks the last registered first, wrappers included; extensions wrap the rest.
+        ordered = sorted(parts, key=lambda part: part.kind != "extension")
+        for part in reversed(ordered):
+            self._register(part)
+        hooks = self._manager.hook
+        self._embedders, self._selectors, self._scorers = (
+            [impl for impl in hook.get_hookimpls() if not impl.wrapper]
+            for hook in (hooks.embed, hooks.select, hooks.score)
+        )
+        self._has_scores = bool(hooks.score.get_hookimpls())
+        self.wants_embeddings = any(
+            "embeddings" in impl.argnames for impl in hooks.score.get_hookimpls()
+        )
+
+    def _register(self, part: Part) -> None:
+        try:
+            self._manager.register(part.plugin, name=part.place)
+            self._manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise BrokenPlugin(f"{part.label} misuses a hook: {reason}") from error
+
+    def missing(self) -> list[str]:
+        """Return what this composition lacks to decide and to answer, as sentences."""
+        problems = []
+        if not self._selectors:
+            problems.append('no selector; add: selector = "utility" @ selector')
+        if self.wants_embeddings and not self._embedders:
+            problems.append('a scorer reads embeddings; add: embedder = "hashing" @ embedder')
+        return problems
+
+    # ------------------------------------------------------------------ deciding
+
+    def embed(self, queries: Sequence[Query]) -> Floats:
+        """Return float32 (n, d): one embedding per query.
+
+        Raises:
+            ConfigError: There is no embedder.
+            BadResult: An embedder returned something else.
+        """
+        found = self._ask("embed", queries=queries)
+        if found is None:
+            raise ConfigError("router", ['there is no embedder; add: embedder = "hashing"'])
+        shape = getattr(found, "shape", None)
+        if not isinstance(found, np.ndarray) or found.ndim != 2 or len(found) != len(queries):
+            self._blame("embed", f"returned shape {shape}, expected ({len(queries)}, d)")
+        if found.dtype != np.float32:
+            self._blame("embed", f"returned {found.dtype}, expected float32")
+        return found
+
+    def score(
+        self, queries: Sequence[Query], embeddings: Floats | None = None
+    ) -> dict[str, Scores]:
+        """Return what every scorer predicts, by name, in config order.
+
+        Raises:
+            BadResult: A scorer returned something else, or two predict the same name.
+        """
+        if embeddings is None:
+            wanted = self.wants_embeddings
+            embeddings = self.embed(queries) if wanted else np.zeros((len(queries), 0), np.float32)
+        found = self._ask(
+            "score", queries=queries, models=self.models, embeddings=embeddings
+        )
+        shape = (len(queries), len(self.models))
+        scores: dict[str, Scores] = {}
+        for item in found:
+            for one in item if isinstance(item, tuple) else (item,):
+                self._check_scores(one, shape)
+                if one.name in scores:
+                    self._blame("score", f"and another scorer both predict '{one.name}'; "
+                                "rename one or narrow its targets", name=one.name)
+                scores[one.name] = one
+        return scores
+
+    def _check_scores(self, one: Any, shape: tuple[int, int]) -> None:
+        if not isinstance(one, Scores):
+            self._blame("score", f"returned {type(one).__name__}, expected Scores")
+        for what, array in (("", one.values), ("a std of ", one.std)):
+            if array is None and what:
+                continue
+            if not isinstance(array, np.ndarray) or array.shape != shape:
+                got = getattr(array, "shape", type(array).__name__)
+                self._blame("score", f"returned {what}shape {got}, expected {shape}", one.name)
+            if array.dtype.kind != "f":
+                self._blame("score", f"returned {what}{array.dtype}, expected floats", one.name)
+
+    def select(self, queries: Sequence[Query], scores: Mapping[str, Scores]) -> Ints:
+        """Return intp (n, k): columns of the pool, best first, -1 padding short rows.
+
+        A column that any scorer set to -inf is taken out here, whatever the selector thinks.
+
+        Raises:
+            BadResult: The selector returned something else.
+        """
+        ranking = self._ask("select", queries=queries, models=self.models, scores=scores)
+        n, m = len(queries), len(self.models)
+        if not isinstance(ranking, np.ndarray) or ranking.ndim != 2 or len(ranking) != n or (
+            n and not 1 <= ranking.shape[1] <= m
+        ):
+            got = getattr(ranking, "shape", type(ranking).__name__)
+            self._blame("select", f"returned shape {got}, expected ({n}, k) with k from 1 to {m}")
+        if ranking.dtype.kind != "i":
+            self._blame("select", f"returned {ranking.dtype}, expected columns of the pool (intp)")
+        if n:
+            if ranking.min() < -1 or ranking.max() >= m:
+                self._blame("select", f"ranked a column outside -1..{m - 1}")
+            ordered = np.sort(ranking, axis=1)  # (n, k)
+            if ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
+                self._blame("select", "ranked a model twice")
+        vetoes = [one.values for one in scores.values() if np.isneginf(one.values).any()]
+        if vetoes:
+            never = np.isneginf(np.stack(vetoes)).any(axis=0)  # (v, n, m) -> (n, m)
+            rows = np.arange(n)[:, None]
+            ranking = np.where(never[rows, ranking] & (ranking >= 0), -1, ranking)
+        return ranking.astype(np.intp, copy=False)
+
+    def decide(
+        self, queries: Sequence[Query], embeddings: Floats | None = None
+    ) -> list[Decision]:
+        """Return one decision per query.
+
+        Args:
+            queries: What to decide.
+            embeddings: Their embeddings, float32 (n, d), where they are known already.
+
+        Raises:
+            NoEligibleModel: Every model was vetoed for a query.
+            BadResult: A part broke its contract.
+        """
+        if not queries:
+            return []
+        scores = self.score(queries, embeddings)
+        ranking = self.select(queries, scores).tolist()
+        decisions = []
+        for row, query in enumerate(queries):
+            mine = {
+                name: Scores(name, one.values[row], None if one.std is None else one.std[row])
+                for name, one in scores.items()
+            }
+            ranked = tuple(self.models[column] for column in ranking[row] if column >= 0)
+            excluded = self._excluded(ranked, mine)
+            if not ranked:
+                reasons = "; ".join(f"{name}: {why}" for name, why in excluded.items())
+                raise NoEligibleModel(
+                    f"no model may answer this query ({reasons}); loosen a rule or add a model"
+                )
+            decisions.append(
+                Decision(
+                    query=query, ranking=ranked, models=self.models, scores=mine,
+                    excluded=excluded,
+                )
+            )
+        return decisions
+
+    def _excluded(
+        self, ranked: tuple[Model, ...], scores: Mapping[str, Scores]
+    ) -> dict[str, str]:
+        """Return why each model that is not *ranked* was left out."""
+        if len(ranked) == len(self.models):
+            return {}
+        excluded = {}
+        for column, model in enumerate(self.models):
+            if model in ranked:
+                continue
+            vetoes = [name for name, one in scores.items() if np.isneginf(one.values[column])]
+            excluded[model.name] = (
+                f"scorer '{vetoes[0]}' vetoed it" if vetoes else "the selector did not rank it"
+            )
+        return excluded
+
+    def examples(self, query: Query) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """Return the training examples each scorer leans on, from scorers that offer them."""
+        tellers = [part for part in self.parts if hasattr(part.plugin, "examples")]
+        if not tellers:
+            return {}
+        [embedding] = self.embed([query]) if self.wants_embeddings else [None]
+        return {part.name: part.plugin.examples(query, embedding) for part in tellers}
+
+    # ------------------------------------------------------------------ answering
+
+    def bind(self, models: Iterable[Model]) -> dict[str, Call]:
+        """Return the function that calls each model, by name; a stranger is left out."""
+        calls = {model.name: self._ask("call", model=model) for model in models}
+        return {name: call for name, call in calls.items() if call is not None}
+
+    def solver(self) -> Solve:
+        """Return the function that answers a query."""
+        solve: Solve = self._ask("solve")
+        return solve
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open every part's resources, and close them in reverse."""
+        async with AsyncExitStack() as stack:
+            for context in reversed(self._ask("lifespan")):
+                await stack.enter_async_context(context)
+            yield
+
+    # ------------------------------------------------------------------ asking and blaming
+
+    def _ask(self, hook: str, **arguments: Any) -> Any:
+        """Return what *hook* says; a part's own bug becomes a `BadResult` that names it."""
+        try:
+            return getattr(self._manager.hook, hook)(**arguments)
+        except LLMRouterError:
+            raise
+        except Exception as error:
+            part = self._culprit(error)
+            if part is None:
+                raise
+            raise BadResult(
+                f"{part.label} raised {type(error).__name__} in '{hook}': {error}; "
+                "report it to the plugin's author"
+            ) from error
+
+    def _culprit(self, error: BaseException) -> Part | None:
+        """Return the part whose method stands deepest in *error*'s traceback."""
+        found, traceback = None, error.__traceback__
+        while traceback is not None:
+            owner = traceback.tb_frame.f_locals.get("self")
+            found = next((part for part in self.parts if part.plugin is owner), found)
+            traceback = traceback.tb_next
+        return found
+
+    def _blame(self, hook: str, fault: str, name: str | None = None) -> NoReturn:
+        """Raise `BadResult`, naming the part behind *hook* as exactly as can be known."""
+        kind = {"embed": "embedder", "score": "scorer", "select": "selector"}[hook]
+        implementers = [
+            part for part in self.parts
+            if any(impl.plugin is part.plugin
+                   for impl in getattr(self._manager.hook, hook).get_hookimpls())
+        ]
+        named = [part for part in implementers if part.name == name]
+        suspects = named or [p for p in implementers if p.kind == kind] or implementers
+        who = " or ".join(part.label for part in suspects) or f"a {kind}"
+        raise BadResult(f"{who} {fault}; report it to the plugin's author")

@@ -1,0 +1,321 @@
+"""The public face: decide, answer, learn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+from attrs import evolve
+
+from llmrouter_core import config as configuration
+from llmrouter_core.catalogue import VERBS
+from llmrouter_core.config import Config, Part, RouterOptions
+from llmrouter_core.errors import ConfigError
+from llmrouter_core.pipeline import Pipeline
+from llmrouter_core.session import Session, unserved
+from llmrouter_core.solving import SingleShot
+from llmrouter_core.types import Answer, Chunk, Decision, Floats, Message, Model, Query
+
+if TYPE_CHECKING:
+    from llmrouter_core.home import Home
+    from llmrouter_core.hooks import Call, Solve
+    from llmrouter_core.training import Dataset
+
+Prompt: TypeAlias = str | Query | Sequence[Message] | Mapping[str, Any]
+
+_BATCH = 1024  # queries embedded at a time while training
+
+
+class LLMRouter:
+    """A composition of parts over a pool of models.
+
+    Args:
+        source: A TOML file, a dictionary of the same shape, or None to compose *parts*.
+        models: The pool, where no *source* lists it.
+        parts: Parts, first asked first, where no *source* lists them; no entry point is read.
+
+    Raises:
+        ConfigError: The composition is wrong; the message lists every problem.
+        ArtefactError: The config names artefacts that cannot be used with it.
+
+    A router may be used from any thread, and from sync and async code. What it opens on first
+    use closes with `close()`, at the end of `with router:` or `async with router:`.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | Mapping[str, Any] | None = None,
+        *,
+        models: Sequence[Model] | None = None,
+        parts: Sequence[Any] | None = None,
+    ) -> None:
+        if (source is None) == (parts is None):
+            raise TypeError("give a config, or models and parts")
+        if source is None:
+            self._build(_composed(models or (), parts or ()))
+            return
+        if models is not None:
+            raise TypeError("a config lists its own models")
+        config = configuration.load(source)
+        self._build(config)
+        if config.router.artefacts is not None:
+            folder = config.folder / config.router.artefacts
+            if folder.exists():
+                self._restore(folder)
+
+    def _build(self, config: Config) -> None:
+        self.config = config
+        parts = (*config.parts, Part("solver", "default", "core's single shot", SingleShot()))
+        models = config.models or _offered(config.parts)
+        self._pool = {model.name: model for model in models}
+        problems = [] if models else [
+            "the pool is empty; list models: [model.NAME] id = \"…\" @ model"
+        ]
+        if len(self._pool) != len(models):
+            problems.append("two models have the same name @ model")
+        self.pipeline = Pipeline(models, parts)
+        if not problems:
+            problems = self.pipeline.missing()
+            problems += [unserved(name, self._pool) for name in self._pool
+                         if name not in self._calls]
+        if problems:
+            raise ConfigError(config.source, problems)
+
+    @cached_property
+    def _calls(self) -> Mapping[str, Call]:
+        return self.pipeline.bind(self._pool.values())
+
+    @cached_property
+    def _solve(self) -> Solve:
+        return self.pipeline.solver()
+
+    @cached_property
+    def _home(self) -> Home:
+        from llmrouter_core.home import Home  # asyncio costs 40 ms; deciding needs none
+
+        return Home(self.pipeline.lifespan)
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Every model of the pool, helpers included."""
+        return tuple(self._pool.values())
+
+    def __repr__(self) -> str:
+        return f"LLMRouter({self.config.source!r}, models=[{', '.join(self._pool)}])"
+
+    # ------------------------------------------------------------------ deciding
+
+    def decide(
+        self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Decision:
+        """Return which models are worth asking, best first, and why; nothing is sent.
+
+        Args:
+            prompt: A text, chat messages, a chat payload or a `Query`.
+            user: Who asks.
+            facts: What else parts may read, such as `{"tradeoff": 0.8}`.
+
+        Raises:
+            NotFitted: A part that learns was not trained.
+            NoEligibleModel: Every model was vetoed.
+        """
+        [decision] = self.pipeline.decide([Query.of(prompt, user=user, facts=facts or {})])
+        return decision
+
+    def decide_all(
+        self, prompts: Sequence[Prompt], *, embeddings: Floats | None = None
+    ) -> list[Decision]:
+        """Return one decision per prompt, computed as one batch.
+
+        Args:
+            prompts: What to decide.
+            embeddings: Their embeddings, float32 (n, d), where they are known already.
+        """
+        return self.pipeline.decide([Query.of(prompt) for prompt in prompts], embeddings)
+
+    def explain(self, decision: Decision) -> Decision:
+        """Return *decision* with the training examples its scorers leant on."""
+        return evolve(decision, examples=self.pipeline.examples(decision.query))
+
+    # ------------------------------------------------------------------ answering
+
+    def route(
+        self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Return the answer of the model worth asking; `print(answer)` prints its text.
+
+        Works with and without a running event loop; in async code prefer `aroute`.
+
+        Raises:
+            CallError: No model of the ranking answered.
+            NoEligibleModel: Every model was vetoed.
+        """
+        query = Query.of(prompt, user=user, facts=facts or {})
+        return self._home.submit(self._answer(query)).result()
+
+    async def aroute(
+        self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Return the same as `route`, without blocking the event loop."""
+        return await self._home.run(self._answer(Query.of(prompt, user=user, facts=facts or {})))
+
+    def stream(
+        self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Iterator[Chunk]:
+        """Yield the answer in chunks as they arrive; closing the iterator stops the call."""
+        query = Query.of(prompt, user=user, facts=facts or {})
+        return self._home.iterate(lambda: self._chunks(self.session(), query))
+
+    def astream(
+        self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[Chunk, None]:
+        """Yield the same as `stream`, asynchronously; read it under `contextlib.aclosing`."""
+        query = Query.of(prompt, user=user, facts=facts or {})
+        return self._home.stream(lambda: self._chunks(self.session(), query))
+
+    def session(self) -> Session:
+        """Return a session: the way to ask chosen models, inside `async with router`."""
+        return Session(self.pipeline, self._pool, self._calls, self.config.router.fallbacks)
+
+    async def _chunks(self, session: Session, query: Query) -> AsyncGenerator[Chunk, None]:
+        async with aclosing(self._solve(session, query)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _answer(self, query: Query) -> Answer:
+        session = self.session()
+        texts = []
+        async with aclosing(self._chunks(session, query)) as chunks:
+            async for chunk in chunks:
+                if chunk.kind == "text":
+                    texts.append(chunk.text)
+        return Answer(text="".join(texts), steps=tuple(session.steps), decision=session.decision)
+
+    # ------------------------------------------------------------------ learning
+
+    def fit(self, dataset: Dataset, *, progress: Callable[[float], None] | None = None) -> Self:
+        """Return a router whose parts have learned from *dataset*; this one is unchanged.
+
+        Args:
+            dataset: Outcomes of at least every routable model of the pool.
+            progress: Called with the share done, from 0 to 1.
+
+        Raises:
+            DatasetError: A model of the pool has no outcomes.
+        """
+        from llmrouter_core.training import Trainable
+
+        tell = progress or (lambda share: None)
+        learned = dataset.for_models([model.name for model in self.pipeline.models])
+        if self.pipeline.wants_embeddings and learned.embeddings is None:
+            blocks = []
+            for start in range(0, len(learned), _BATCH):
+                blocks.append(self.pipeline.embed(learned.queries[start : start + _BATCH]))
+                tell(0.5 * min(1.0, (start + _BATCH) / len(learned)))
+            learned = evolve(learned, embeddings=np.concatenate(blocks))
+        learners = [p for p in self.config.parts if isinstance(p.plugin, Trainable)]
+        fitted = {}
+        for done, part in enumerate(learners, start=1):
+            fitted[part.place] = part.plugin.fit(learned)
+            tell(0.5 + 0.5 * done / len(learners))
+        return self._with(fitted)
+
+    def save(self, folder: str | Path) -> None:
+        """Write what was learned into *folder*, replacing earlier artefacts there.
+
+        Raises:
+            NotFitted: There is nothing to save yet.
+            ArtefactError: The folder cannot be written, or holds something else.
+        """
+        from llmrouter_core.artefacts import save
+
+        save(folder, self.pipeline)
+
+    def load(self, folder: str | Path) -> Self:
+        """Return a router that knows what was saved in *folder*; this one is unchanged.
+
+        Raises:
+            ArtefactDamaged: A file is missing, cut short or changed.
+            ArtefactMismatch: It was made for another part, embedder or pool.
+        """
+        from llmrouter_core.artefacts import load
+
+        return self._with(load(folder, self.pipeline))
+
+    def _restore(self, folder: Path) -> None:
+        from llmrouter_core.artefacts import load
+
+        restored = load(folder, self.pipeline)
+        if restored:
+            self.__dict__.update(self._with(restored).__dict__)
+
+    def _with(self, plugins: Mapping[str, Any]) -> Self:
+        """Return a router with the plugins at those places exchanged."""
+        parts = tuple(
+            evolve(part, plugin=plugins.get(part.place, part.plugin))
+            for part in self.config.parts
+        )
+        router = type(self).__new__(type(self))
+        router._build(evolve(self.config, parts=parts, models=self.models))
+        return router
+
+    # ------------------------------------------------------------------ opening and closing
+
+    def close(self) -> None:
+        """Close what the first use opened; a router that was never used has nothing to close."""
+        if "_home" in self.__dict__:
+            self._home.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await self._home.enter()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._home.leave()
+
+
+def _composed(models: Sequence[Model], plugins: Sequence[Any]) -> Config:
+    """Return the config that composing *plugins* in Python amounts to."""
+    parts = []
+    taken: set[str] = set()
+    for plugin in plugins:
+        if isinstance(plugin, type):
+            raise TypeError(f"{plugin.__name__} is a class; did you forget the parentheses?")
+        kind = next((k for k, v in VERBS.items() if v and _implements(plugin, v)), "extension")
+        base = str(getattr(plugin, "name", "") or type(plugin).__name__)
+        name, count = base, 2
+        while f"{kind}.{name}" in taken:
+            name, count = f"{base}-{count}", count + 1
+        taken.add(f"{kind}.{name}")
+        parts.append(Part(kind, name, f"{kind} '{name}' ({type(plugin).__name__})", plugin))
+    return Config(
+        source="parts", folder=Path.cwd(), router=RouterOptions(), models=tuple(models),
+        parts=tuple(parts), tables={},
+    )
+
+
+def _implements(plugin: Any, verb: str) -> bool:
+    """Return whether *plugin* answers *verb* itself, rather than wrapping who does."""
+    options = getattr(getattr(type(plugin), verb, None), "llmrouter_impl", None)
+    return bool(options) and not options["wrapper"]
+
+
+def _offered(parts: Sequence[Part]) -> tuple[Model, ...]:
+    """Return the pool of the first caller that offers one of its own."""
+    for part in parts:
+        offer = getattr(part.plugin, "pool", None)
+        if part.kind == "caller" and callable(offer):
+            models: tuple[Model, ...] = tuple(offer())
+            if models:
+                return models
+    return ()

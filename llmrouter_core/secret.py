@@ -1,0 +1,51 @@
+"""A key that does not print itself."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from llmrouter_core.errors import ConfigError
+
+
+class Secret:
+    """A secret value, read from the environment when it is used and never shown.
+
+    In a config it is written `{ env = "VARIABLE" }`; a literal is refused, because files are
+    shared. In Python, `Secret("value")` holds a value obtained elsewhere. Secrets cannot be
+    printed, pickled or saved: `repr` names the variable at most.
+    """
+
+    __slots__ = ("_value", "env")
+
+    def __init__(self, value: str | None = None, *, env: str | None = None) -> None:
+        if (value is None) == (env is None):
+            raise ValueError("a secret is either a value or the name of a variable")
+        self.env = env
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value, without surrounding blanks.
+
+        Raises:
+            ConfigError: The environment variable is not set.
+        """
+        value = self._value if self.env is None else os.environ.get(self.env, "")
+        if not value or not value.strip():
+            name = self.env or "the secret"
+            raise ConfigError("environment", [f"{name} is not set; set it: export {name}=…"])
+        return value.strip()
+
+    def __repr__(self) -> str:
+        return f"Secret(env={self.env!r})" if self.env else "Secret(•••)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return (self.env, self._value) == (other.env, other._value)
+
+    def __hash__(self) -> int:
+        return hash((self.env, self._value))
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a secret cannot be pickled")
