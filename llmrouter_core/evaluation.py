@@ -113,12 +113,11 @@ def evaluate(
         )
     tell = progress or (lambda share: None)
     chosen = np.empty(len(test), np.intp)
-    column = {name: j for j, name in enumerate(names)}
     for start in range(0, len(test), _BATCH):
         rows = slice(start, start + _BATCH)
         known = None if test.embeddings is None else test.embeddings[rows]
-        decided = router.pipeline.decide(test.queries[rows], known)
-        chosen[rows] = [column[decision.model.name] for decision in decided]
+        ranking, _ = router.pipeline.rank(test.queries[rows], known)
+        chosen[rows] = ranking[:, 0]
         tell(0.8 * min(1.0, (start + _BATCH) / len(test)))
     costs = expected_costs(test, pool)
     policies = {"router": _one_hot(chosen, len(pool)), **baselines(test, train, costs)}
@@ -227,8 +226,11 @@ def _bootstrap(
         size = min(_RESAMPLES, resamples - start)
         weights = rng.multinomial(count, np.full(count, 1 / count), size=size).astype(float)
         means[start : start + size] = _ratio(weights @ sums, weights @ counts)
-    low, high = np.nanpercentile(means, [2.5, 97.5], axis=0) if resamples else means[:2]
-    return _ratio(sums.sum(axis=0), counts.sum(axis=0)), low, high
+    figures = _ratio(sums.sum(axis=0), counts.sum(axis=0))
+    low, high = np.full_like(figures, np.nan), np.full_like(figures, np.nan)
+    usable = ~np.isnan(figures)  # a column without any value has no interval either
+    low[usable], high[usable] = np.nanpercentile(means[:, usable], [2.5, 97.5], axis=0)
+    return figures, low, high
 
 
 def _ratio(total: Floats, count: Floats) -> Floats:

@@ -155,14 +155,15 @@ class Pipeline:
         vetoes = [one.values for one in scores.values() if np.isneginf(one.values).any()]
         if vetoes:
             never = np.isneginf(np.stack(vetoes)).any(axis=0)  # (v, n, m) -> (n, m)
-            rows = np.arange(n)[:, None]
-            ranking = np.where(never[rows, ranking] & (ranking >= 0), -1, ranking)
+            banned = never[np.arange(n)[:, None], ranking] | (ranking < 0)  # (n, k)
+            order = np.argsort(banned, axis=1, kind="stable")  # what is left moves to the front
+            ranking = np.take_along_axis(np.where(banned, -1, ranking), order, axis=1)
         return ranking.astype(np.intp, copy=False)
 
-    def decide(
+    def rank(
         self, queries: Sequence[Query], embeddings: Floats | None = None
-    ) -> list[Decision]:
-        """Return one decision per query.
+    ) -> tuple[Ints, dict[str, Scores]]:
+        """Return the ranking, intp (n, k), and the scores behind it: a decision as arrays.
 
         Args:
             queries: What to decide.
@@ -172,27 +173,32 @@ class Pipeline:
             NoEligibleModel: Every model was vetoed for a query.
             BadResult: A part broke its contract.
         """
+        scores = self.score(queries, embeddings)
+        ranking = self.select(queries, scores)
+        for row in np.flatnonzero(ranking[:, 0] < 0)[:1]:
+            excluded = self._excluded((), _row(scores, row))
+            reasons = "; ".join(f"{name}: {why}" for name, why in excluded.items())
+            raise NoEligibleModel(
+                f"no model may answer this query ({reasons}); loosen a rule or add a model"
+            )
+        return ranking, scores
+
+    def decide(
+        self, queries: Sequence[Query], embeddings: Floats | None = None
+    ) -> list[Decision]:
+        """Return one decision per query; arguments and errors are those of `rank`."""
         if not queries:
             return []
-        scores = self.score(queries, embeddings)
-        ranking = self.select(queries, scores).tolist()
+        ranking, scores = self.rank(queries, embeddings)
+        whole = ranking.shape[1] == len(self.models) and bool((ranking >= 0).all())
         decisions = []
-        for row, query in enumerate(queries):
-            mine = {
-                name: Scores(name, one.values[row], None if one.std is None else one.std[row])
-                for name, one in scores.items()
-            }
-            ranked = tuple(self.models[column] for column in ranking[row] if column >= 0)
-            excluded = self._excluded(ranked, mine)
-            if not ranked:
-                reasons = "; ".join(f"{name}: {why}" for name, why in excluded.items())
-                raise NoEligibleModel(
-                    f"no model may answer this query ({reasons}); loosen a rule or add a model"
-                )
+        for row, (query, columns) in enumerate(zip(queries, ranking.tolist(), strict=True)):
+            ranked = tuple([self.models[column] for column in columns if column >= 0])
+            mine = _row(scores, row)
             decisions.append(
                 Decision(
                     query=query, ranking=ranked, models=self.models, scores=mine,
-                    excluded=excluded,
+                    excluded={} if whole else self._excluded(ranked, mine),
                 )
             )
         return decisions
@@ -201,8 +207,6 @@ class Pipeline:
         self, ranked: tuple[Model, ...], scores: Mapping[str, Scores]
     ) -> dict[str, str]:
         """Return why each model that is not *ranked* was left out."""
-        if len(ranked) == len(self.models):
-            return {}
         excluded = {}
         for column, model in enumerate(self.models):
             if model in ranked:
@@ -279,3 +283,11 @@ class Pipeline:
         suspects = named or [p for p in implementers if p.kind == kind] or implementers
         who = " or ".join(part.label for part in suspects) or f"a {kind}"
         raise BadResult(f"{who} {fault}; report it to the plugin's author")
+
+
+def _row(scores: Mapping[str, Scores], row: int) -> dict[str, Scores]:
+    """Return each score of one query, (m,)."""
+    return {
+        name: Scores(name, one.values[row], None if one.std is None else one.std[row])
+        for name, one in scores.items()
+    }

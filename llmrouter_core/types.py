@@ -181,6 +181,8 @@ class Query:
             ValueError: It holds no text to route on.
         """
         if isinstance(prompt, Query):
+            if user is None and not facts:
+                return prompt
             return evolve(prompt, user=user or prompt.user, facts={**prompt.facts, **facts})
         if isinstance(prompt, str):
             query = cls(text=prompt, user=user, facts=facts)

@@ -1,0 +1,24 @@
+"""The nearest of many points by cosine, exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+from llmrouter_core import Floats, Ints
+
+
+def unit(points: Floats, centre: Floats) -> Floats:
+    """Return *points* (n, d) seen from *centre* (d,), scaled to length one; zero stays zero."""
+    seen: Floats = points - centre
+    length = np.sqrt(np.einsum("nd,nd->n", seen, seen))
+    return seen / np.maximum(length, 1e-9)[:, None]
+
+
+def nearest(queries: Floats, points: Floats, k: int) -> tuple[Ints, Floats]:
+    """Return the rows of the k nearest *points* and their cosines, (n, k) each, in no order."""
+    similarity = queries @ points.T  # (n, p)
+    count = len(points)
+    if k >= count:
+        every = np.broadcast_to(np.arange(count), similarity.shape)
+        return every, similarity
+    found = np.argpartition(similarity, count - k, axis=1)[:, count - k :]
+    return found, np.take_along_axis(similarity, found, axis=1)

@@ -1,0 +1,112 @@
+"""Score the dollars a call is expected to cost: price times expected tokens."""
+
+from collections.abc import Generator, Sequence
+from typing import Any, Self
+
+import numpy as np
+from attrs import define, evolve, field, validators
+from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Scores, hookimpl
+
+Found = list[Scores | tuple[Scores, ...] | None]
+
+_count = validators.and_(validators.gt(0), validators.lt(float("inf")))
+
+
+@define(eq=False, kw_only=True)
+class PriceScorer:
+    """Predict `(input tokens * input price + output tokens * output price) / 10^6`, in dollars.
+
+    It wraps `score`, so that it can read what the other scorers predict: where one predicts
+    `output_tokens` for the query, that length counts; else the model's mean length in the training
+    outcomes; else *output_tokens*. Input tokens are the request's characters over the characters
+    per token learned for the model, or four. A model without a price is NaN, unless its mean cost
+    was recorded.
+
+    Attributes:
+        name: Name of the score.
+        output_tokens: Length of an answer about which nothing is known.
+    """
+
+    name: str = "cost"
+    output_tokens: float = field(default=256.0, validator=_count)
+    _state: Arrays = field(init=False, factory=dict, repr=False)
+
+    @hookimpl(wrapper=True)
+    def score(
+        self, queries: Sequence[Query], models: Sequence[Model]
+    ) -> Generator[None, Found, Found]:
+        """Add the cost, (n, m), to what the other scorers say."""
+        found = yield
+        return [*found, Scores(self.name, self._cost(queries, models, found))]
+
+    def _cost(self, queries: Sequence[Query], models: Sequence[Model], found: Found) -> Floats:
+        lengths = self._learned("output_tokens", models)  # (m,)
+        lengths = np.where(np.isnan(lengths), self.output_tokens, lengths)
+        per_token = self._learned("characters_per_token", models)  # (m,)
+        per_token = np.where(np.isnan(per_token), 4.0, per_token)
+        price = np.array(
+            [[np.nan, np.nan] if m.price is None else [m.price.input, m.price.output]
+             for m in models]
+        ).reshape(-1, 2)  # (m, 2)
+        characters = np.array([[_characters(query)] for query in queries]).reshape(-1, 1)  # (n, 1)
+        written = _predicted(found, "output_tokens")
+        output = lengths if written is None else np.where(np.isnan(written), lengths, written)
+        cost = (characters / per_token * price[:, 0] + output * price[:, 1]) / 1e6  # (n, m)
+        return np.where(np.isnan(cost), self._learned("cost", models), cost)
+
+    def _learned(self, what: str, models: Sequence[Model]) -> Floats:
+        """Return what was learned of *what* for *models*, (m,); NaN where nothing was."""
+        if not self._state:
+            return np.full(len(models), np.nan)
+        column = {name: j for j, name in enumerate(self._state["models"].tolist())}
+        values = np.append(self._state[what], np.nan)
+        return values[[column.get(model.name, -1) for model in models]]
+
+    def fit(self, dataset: Dataset) -> Self:
+        """Return a scorer that knows each model's mean length, mean cost and tokenizer."""
+        characters = np.array([[float(_characters(query))] for query in dataset.queries])  # (n, 1)
+        read = np.where(np.isnan(dataset.input_tokens), np.nan, characters)
+        tokens = _means(dataset.input_tokens)
+        return self.restore(
+            {
+                "models": np.array(dataset.models, dtype=np.str_),
+                "output_tokens": _means(dataset.output_tokens),
+                "cost": _means(dataset.cost),
+                "characters_per_token": _means(read) / np.where(tokens > 0, tokens, np.nan),
+            }
+        )
+
+    def state(self) -> Arrays:
+        """Return the means, (m,) each."""
+        return self._state
+
+    def restore(self, state: Arrays) -> Self:
+        """Return a scorer that knows *state*."""
+        fitted = evolve(self)
+        fitted._state = dict(state)
+        return fitted
+
+
+def _characters(query: Query) -> int:
+    """Return how many characters the whole request of *query* has."""
+    messages: Sequence[Any] = query.request.messages
+    contents = (message.get("content") for message in messages)
+    written = sum(len(content) for content in contents if isinstance(content, str))
+    return max(written, len(query.text))
+
+
+def _predicted(found: Found, name: str) -> Floats | None:
+    """Return the values, (n, m), of the score *name* among what the scorers returned."""
+    for item in found:
+        for scores in item if isinstance(item, tuple) else (item,):
+            if scores is not None and scores.name == name:
+                return scores.values
+    return None
+
+
+def _means(values: Floats) -> Floats:
+    """Return each column's mean over its known cells, NaN where it has none."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,97 @@
+"""Select by what an answer is worth: quality against cost and latency, with one knob."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import define, field, validators
+from llmrouter_core import ConfigError, Floats, Ints, Model, Query, Scores, hookimpl
+
+_share = validators.and_(validators.ge(0), validators.le(1))
+_finite = validators.and_(validators.ge(0), validators.lt(float("inf")))
+
+
+@define(eq=False, kw_only=True)
+class UtilitySelector:
+    """Rank by `(1 - t) * w * quality - t * (cost + s * latency)`, in US dollars.
+
+    *w* is the willingness to pay of RouterBench (Hu et al. 2024, arXiv 2403.12031, section 3): the
+    dollars one fully right answer is worth. *t* is the knob: 0 is quality first, 1 is cost first,
+    and 0.5 maximises worth minus cost. A query's facts may set `tradeoff` for itself.
+
+    A model of unknown quality follows every model of known quality; equal utilities go to the
+    cheaper model, then to the order of the pool.
+
+    Attributes:
+        tradeoff: The knob *t*, from 0 to 1.
+        willingness_to_pay: *w*, US dollars for an answer of quality 1.
+        second: *s*, US dollars that a second of waiting costs.
+        caution: Standard errors of quality to take off, so that a well-known model is preferred.
+        quality: Name of the score that predicts quality.
+        cost: Name of the score that predicts dollars; needed unless *tradeoff* is 0.
+        latency: Name of the score that predicts seconds; needed where *second* is not 0.
+    """
+
+    tradeoff: float = field(default=0.5, validator=_share)
+    willingness_to_pay: float = field(default=0.01, validator=_finite)
+    second: float = field(default=0.0, validator=_finite)
+    caution: float = field(default=0.0, validator=_finite)
+    quality: str = "quality"
+    cost: str = "cost"
+    latency: str = "latency"
+
+    @hookimpl
+    def select(
+        self, queries: Sequence[Query], models: Sequence[Model], scores: Mapping[str, Scores]
+    ) -> Ints:
+        """Return every model for every query, best first, (n, m)."""
+        quality = self._quality(scores)  # (n, m)
+        knob = self._knob(queries)  # scalar or (n, 1)
+        spent = self._spent(scores, quality, needed=bool(np.any(knob)))  # (n, m)
+        utility = (1 - knob) * self.willingness_to_pay * quality - knob * spent
+        # NaN sorts last under lexsort, which is where an unknown quality belongs.
+        return np.lexsort((spent, -utility), axis=-1).astype(np.intp, copy=False)
+
+    def _quality(self, scores: Mapping[str, Scores]) -> Floats:
+        predicted = _named(scores, self.quality, "selector.quality")
+        if self.caution and predicted.std is not None:
+            return predicted.values - self.caution * predicted.std
+        return predicted.values
+
+    def _spent(self, scores: Mapping[str, Scores], quality: Floats, *, needed: bool) -> Floats:
+        spent = np.zeros(quality.shape)
+        if needed or self.cost in scores:
+            spent = spent + _known(_named(scores, self.cost, "selector.tradeoff").values)
+        if needed and self.second:
+            waited = _known(_named(scores, self.latency, "selector.second").values)
+            spent = spent + self.second * waited
+        return spent
+
+    def _knob(self, queries: Sequence[Query]) -> float | Floats:
+        if not any("tradeoff" in query.facts for query in queries):
+            return self.tradeoff
+        knobs = [query.facts.get("tradeoff", self.tradeoff) for query in queries]
+        for knob in knobs:
+            if isinstance(knob, bool) or not isinstance(knob, int | float) or not 0 <= knob <= 1:
+                raise ConfigError(
+                    "query", [f"'tradeoff' must be a number from 0 to 1, got {knob!r} @ facts"]
+                )
+        return np.array(knobs, dtype=float)[:, None]  # (n, 1)
+
+
+def _named(scores: Mapping[str, Scores], name: str, place: str) -> Scores:
+    """Return the score *name*, which the option at *place* cannot do without."""
+    if name not in scores:
+        found = ", ".join(scores) or "none"
+        raise ConfigError(
+            "router", [f"no scorer predicts '{name}' (there is: {found}); "
+                       f"add a [scorer.{name}] @ {place}"]
+        )
+    return scores[name]
+
+
+def _known(values: Floats) -> Floats:
+    """Return *values* with what is unknown at the dearest known value of its row, or 0."""
+    if not np.isnan(values).any():
+        return values
+    dearest = np.where(np.isnan(values), 0.0, values).max(axis=-1, keepdims=True, initial=0.0)
+    return np.where(np.isnan(values), dearest, values)
