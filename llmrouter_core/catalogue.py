@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ LIBRARY = {"command": {"new": "cookiecutter-router"}}
 
 
 def canonical(name: str) -> str:
-    """Return *name* as plugins are named: lower case, hyphens (`smallest_llm` → `smallest-llm`)."""
+    """Return *name* as plugins are named: `Smallest_LLM` → `smallest-llm`."""
     return name.strip().lower().replace("_", "-")
 
 
@@ -67,6 +68,12 @@ class Entry:
     def module(self) -> str:
         """The module the entry point names."""
         return self.value.partition(":")[0].strip()
+
+    @property
+    def summary(self) -> str:
+        """What the distribution says of itself in one line."""
+        owner = self._point.dist
+        return str(owner.metadata["Summary"] or "") if owner else ""
 
     def load(self) -> Any:
         """Import and return the object, and check that it is of its kind.
@@ -145,7 +152,8 @@ def find(entries: Iterable[Entry], kind: str, use: str) -> Entry:
     """
     distribution, _, name = use.rpartition("/")
     name = canonical(name)
-    known = [entry for entry in entries if entry.kind == kind]
+    everything = tuple(entries)
+    known = [entry for entry in everything if entry.kind == kind]
     matches = [
         entry
         for entry in known
@@ -163,8 +171,11 @@ def find(entries: Iterable[Entry], kind: str, use: str) -> Entry:
     names = sorted({entry.name for entry in known})
     near = get_close_matches(name, names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
+    listed = f"installed: {', '.join(names) or 'none'}"
+    elsewhere = sorted({entry.kind for entry in everything if entry.name == name})
     package = LIBRARY.get(kind, {}).get(name, f"llmrouter-plugin-{name}")
-    raise UnknownPlugin(
-        f"no {kind} '{use}' is installed; {hint}"
-        f"installed: {', '.join(names) or 'none'}; to install it: pip install {package}"
-    )
+    if elsewhere:
+        hint = f"'{name}' is the name of a {' and a '.join(elsewhere)}; {hint}"
+    elif re.fullmatch(r"[a-z0-9-]{1,40}", name):  # what is printed as a command is harmless
+        listed += f"; to install it: pip install {package}"
+    raise UnknownPlugin(f"no {kind} '{use:.60}' is installed; {hint}{listed}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from llmrouter_core.errors import ConfigError
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Secret:
@@ -21,8 +24,16 @@ class Secret:
     def __init__(self, value: str | None = None, *, env: str | None = None) -> None:
         if (value is None) == (env is None):
             raise ValueError("a secret is either a value or the name of a variable")
+        if env is not None and not _VARIABLE.fullmatch(env):  # it may be a key: never shown
+            raise ValueError("'env' takes the name of a variable, such as OPENAI_API_KEY")
         self.env = env
         self._value = value
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is nothing to reveal now."""
+        value = self._value if self.env is None else os.environ.get(self.env)
+        return not (value and value.strip())
 
     def reveal(self) -> str:
         """Return the value, without surrounding blanks.
@@ -30,11 +41,10 @@ class Secret:
         Raises:
             ConfigError: The environment variable is not set.
         """
-        value = self._value if self.env is None else os.environ.get(self.env, "")
-        if not value or not value.strip():
-            name = self.env or "the secret"
-            raise ConfigError("environment", [f"{name} is not set; set it: export {name}=…"])
-        return value.strip()
+        if self.missing:
+            reason = f"{self.env} is not set; set it: export {self.env}=…"
+            raise ConfigError("environment", [reason if self.env else "the secret is empty"])
+        return str(self._value if self.env is None else os.environ[self.env]).strip()
 
     def __repr__(self) -> str:
         return f"Secret(env={self.env!r})" if self.env else "Secret(•••)"

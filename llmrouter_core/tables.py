@@ -30,7 +30,8 @@ def read(source: str | Path | Mapping[str, Any]) -> tuple[str, Path, dict[str, A
         reason = error.strerror or type(error).__name__
         hint = "; to write one: llmrouter init knn > router.toml"
         raise ConfigError(
-            name, [f"cannot be read: {reason}{hint if not path.exists() else ''}"]
+            name,
+            [f"cannot be read: {reason}{hint if isinstance(error, FileNotFoundError) else ''}"],
         ) from None
     except ValueError as error:  # a NUL byte in the path
         raise ConfigError(repr(name), [f"is not a path: {error}"]) from None
@@ -53,6 +54,8 @@ def parse(content: bytes, name: str) -> dict[str, Any]:
         problem = f"is not UTF-8 text (byte {error.start}); save it as UTF-8 TOML"
     except tomllib.TOMLDecodeError as error:
         problem = f"is not valid TOML: {error}"
+    except ValueError as error:  # a number of more digits than Python reads
+        problem = f"is not valid TOML: {error}".partition(";")[0]
     except RecursionError:
         problem = "is nested too deeply; a config is flat"
     raise ConfigError(name, [problem])
