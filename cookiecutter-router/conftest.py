@@ -1,0 +1,3 @@
+"""The template's own tests are not tests until they are rendered."""
+
+collect_ignore_glob = ["llmrouter-plugin-*", "templates"]
