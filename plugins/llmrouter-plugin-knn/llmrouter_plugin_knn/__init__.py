@@ -8,7 +8,7 @@ from attrs import define, evolve, field, validators
 from llmrouter_core import Arrays, Dataset, Floats, Model, NotFitted, Query, Scores, hookimpl
 
 from llmrouter_plugin_knn.neighbours import nearest, unit
-from llmrouter_plugin_knn.regression import estimate, moments
+from llmrouter_plugin_knn.regression import Outcomes, moments
 
 _positive = validators.and_(validators.gt(0), validators.lt(float("inf")))
 _TARGETS = ("quality", "output_tokens", "latency", "cost")
@@ -51,25 +51,27 @@ class KnnScorer:
     )
     texts: bool = False
     _state: Arrays = field(init=False, factory=dict, repr=False)
+    _outcomes: Outcomes = field(init=False, repr=False)
 
     @hookimpl
     def score(
         self, queries: Sequence[Query], models: Sequence[Model], embeddings: Floats
     ) -> tuple[Scores, ...]:
         """Return what is predicted for each target, (n, m) each."""
-        state = self._learned()
-        columns = self._columns(models)
-        targets = state["targets"].tolist()
-        shape = (len(queries), len(targets), len(columns))
+        state, targets = self._learned(), self._outcomes.targets
+        shape = (len(queries), *self._outcomes.shape)
         mean, std = np.empty(shape), np.empty(shape)
         for start in range(0, len(queries), _BLOCK):
             rows = slice(start, start + _BLOCK)
             found, similarity = nearest(
                 unit(embeddings[rows], state["centre"]), state["points"], self.k
             )
-            mean[rows], std[rows] = estimate(
-                state, found, similarity, columns, self.shrinkage, self.temperature
+            mean[rows], std[rows] = self._outcomes.estimate(
+                found, similarity, self.shrinkage, self.temperature
             )
+        columns = self._columns(models)
+        if columns != list(range(shape[2])):
+            mean, std = mean[:, :, columns], std[:, :, columns]
         return tuple(
             Scores(self.name if target == "quality" else target, mean[:, t], std[:, t])
             for t, target in enumerate(targets)
@@ -127,6 +129,7 @@ class KnnScorer:
         """Return a scorer that remembers *state*."""
         fitted = evolve(self)
         fitted._state = dict(state)
+        fitted._outcomes = Outcomes.of(state)
         return fitted
 
     def _learned(self) -> Arrays:
@@ -139,7 +142,7 @@ class KnnScorer:
 
     def _columns(self, models: Sequence[Model]) -> list[int]:
         """Return the column of each of *models* among those that were learned."""
-        known = {name: column for column, name in enumerate(self._state["models"].tolist())}
+        known = self._outcomes.columns
         missing = [model.name for model in models if model.name not in known]
         if missing:
             raise NotFitted(

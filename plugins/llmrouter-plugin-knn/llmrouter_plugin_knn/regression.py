@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
+from attrs import frozen
 from llmrouter_core import Arrays, Floats, Ints
 
 
@@ -25,43 +26,72 @@ def moments(values: Floats) -> tuple[Floats, Floats]:
     return mean, variance
 
 
-def estimate(
-    state: Arrays, found: Ints, similarity: Floats, columns: Sequence[int],
-    shrinkage: float, temperature: float,
-) -> tuple[Floats, Floats]:
-    """Return the shrunk mean and its standard error, (n, t, m) each.
+@frozen(eq=False)
+class Outcomes:
+    """The outcomes of p training queries, packed so that one product gives every sum.
 
-    Args:
-        state: `values` (p, t, m), `mean` and `variance` (t, m).
-        found: Rows of the neighbours, (n, k).
-        similarity: Their cosines, (n, k).
-        columns: The m columns of `values` that are wanted.
-        shrinkage: How many nearest neighbours the mean counts for.
-        temperature: How fast weights fade.
+    Attributes:
+        packed: float32 (p, 2c) or (p, 3c) for c = t * m columns: outcomes, their squares and,
+            where some are unknown, which are known; the unknown are 0.
+        mean: What is shrunk to, (c,).
+        second: Second moment around zero of what is shrunk to, (c,).
+        shape: t and m.
+        targets: Names of the t targets.
+        columns: Column of each of the m models, by name.
     """
-    t = state["values"].shape[1]
-    n, k = found.shape
-    nearest = similarity.max(axis=1, keepdims=True)
-    weights = np.exp((similarity - nearest) / temperature)[:, None, :]  # (n, 1, k)
-    values = state["values"][found].reshape(n, k, -1)  # (n, k, t * m)
-    known = ~np.isnan(values)
-    if known.all():
-        sums = weights @ values
-        squares = weights @ (values * values)
-        total, total_squares = weights.sum(axis=2, keepdims=True), (weights**2).sum(
-            axis=2, keepdims=True
+
+    packed: Floats
+    mean: Floats
+    second: Floats
+    shape: tuple[int, int]
+    targets: tuple[str, ...]
+    columns: Mapping[str, int]
+
+    @classmethod
+    def of(cls, state: Arrays) -> Outcomes:
+        """Return the outcomes of *state*, which `KnnScorer.state` describes."""
+        values = state["values"]
+        flat = values.reshape(len(values), -1)
+        known = ~np.isnan(flat)
+        filled = np.where(known, flat, 0.0)
+        blocks = [filled, filled * filled]
+        if not known.all():
+            blocks.append(known.astype(np.float32))
+        mean = state["mean"].ravel()
+        return cls(
+            packed=np.concatenate(blocks, axis=1, dtype=np.float32),
+            mean=mean,
+            second=state["variance"].ravel() + mean**2,
+            shape=values.shape[1:],
+            targets=tuple(state["targets"].tolist()),
+            columns={name: column for column, name in enumerate(state["models"].tolist())},
         )
-    else:
-        filled = np.where(known, values, np.float32(0))
-        sums = weights @ filled
-        squares = weights @ (filled * filled)
-        voted = known.astype(np.float32)
-        total, total_squares = weights @ voted, weights**2 @ voted
-    prior, variance = state["mean"].ravel(), state["variance"].ravel()  # (t * m,)
-    weight = total + shrinkage
-    mean = (sums + shrinkage * prior) / weight  # (n, 1, t * m)
-    second = (squares + shrinkage * (variance + prior**2)) / weight
-    effective = weight**2 / (total_squares + shrinkage)
-    std = np.sqrt(np.maximum(second - mean**2, 0.0) / effective)
-    shape = (n, t, -1)
-    return mean.reshape(shape)[:, :, columns], std.reshape(shape)[:, :, columns]
+
+    def estimate(
+        self, found: Ints, similarity: Floats, shrinkage: float, temperature: float
+    ) -> tuple[Floats, Floats]:
+        """Return the shrunk mean and its standard error, (n, t, m) each.
+
+        Args:
+            found: Rows of the neighbours, (n, k).
+            similarity: Their cosines, (n, k).
+            shrinkage: How many nearest neighbours the mean counts for.
+            temperature: How fast weights fade.
+        """
+        c = len(self.mean)
+        nearest = similarity.max(axis=1, keepdims=True)
+        weights = np.exp((similarity - nearest) / temperature)[:, None, :]  # (n, 1, k)
+        packed = self.packed[found]  # (n, k, 2c or 3c)
+        sums = (weights @ packed)[:, 0].astype(np.float64)
+        if packed.shape[2] == 2 * c:
+            total = weights.sum(axis=2)  # (n, 1)
+            squared = np.square(weights).sum(axis=2)
+        else:
+            total = sums[:, 2 * c :]  # (n, c)
+            squared = (np.square(weights) @ packed[:, :, 2 * c :])[:, 0]
+        weight = total + shrinkage
+        mean = (sums[:, :c] + shrinkage * self.mean) / weight  # (n, c)
+        second = (sums[:, c : 2 * c] + shrinkage * self.second) / weight
+        effective = weight**2 / (squared + shrinkage)
+        std = np.sqrt(np.maximum(second - mean**2, 0.0) / effective)
+        return mean.reshape(-1, *self.shape), std.reshape(-1, *self.shape)

@@ -46,9 +46,12 @@ class UtilitySelector:
         """Return every model for every query, best first, (n, m)."""
         quality = self._quality(scores)  # (n, m)
         knob = self._knob(queries)  # scalar or (n, 1)
-        spent = self._spent(scores, quality, needed=bool(np.any(knob)))  # (n, m)
+        needed = bool(np.any(knob))
+        if not needed and self.cost not in scores:  # nothing to weigh, nothing to break ties by
+            # NaN sorts last, which is where an unknown quality belongs.
+            return np.argsort(-quality, axis=-1, kind="stable")
+        spent = self._spent(scores, needed=needed)  # (n, m)
         utility = (1 - knob) * self.willingness_to_pay * quality - knob * spent
-        # NaN sorts last under lexsort, which is where an unknown quality belongs.
         return np.lexsort((spent, -utility), axis=-1).astype(np.intp, copy=False)
 
     def _quality(self, scores: Mapping[str, Scores]) -> Floats:
@@ -57,10 +60,8 @@ class UtilitySelector:
             return predicted.values - self.caution * predicted.std
         return predicted.values
 
-    def _spent(self, scores: Mapping[str, Scores], quality: Floats, *, needed: bool) -> Floats:
-        spent = np.zeros(quality.shape)
-        if needed or self.cost in scores:
-            spent = spent + _known(_named(scores, self.cost, "selector.tradeoff").values)
+    def _spent(self, scores: Mapping[str, Scores], *, needed: bool) -> Floats:
+        spent = _known(_named(scores, self.cost, "selector.tradeoff").values)
         if needed and self.second:
             waited = _known(_named(scores, self.latency, "selector.second").values)
             spent = spent + self.second * waited
