@@ -10,7 +10,7 @@ from llmrouter_core.types import estimate_tokens
 
 from llmrouter_plugin_budget.ledger import SMALLEST, Ledger
 
-_positive = validators.and_(validators.gt(0), validators.lt(math.inf))
+_positive = validators.and_(validators.gt(0.0), validators.lt(math.inf))
 
 
 @define(eq=False, kw_only=True)
