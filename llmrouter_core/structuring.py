@@ -47,7 +47,16 @@ def structure(
         folder: What relative paths are relative to.
     """
     try:
-        return _converter(folder).structure(table, cls)
+        fill = _converter(folder).get_structure_hook(cls)
+    except Exception as error:  # noqa: BLE001 - reading annotations may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        problems.append(
+            f"the options of {cls.__name__} cannot be read ({reason}); "
+            f"report it to the plugin's author @ {place}"
+        )
+        return None
+    try:
+        return fill(table, cls)
     except Exception as error:  # noqa: BLE001 - whatever a plugin's own validator raises
         problems.extend(_sentences(error, place))
         return None

@@ -1,3 +1,17 @@
-"""The command line."""
+"""The command line: `llmrouter`.
+
+Each command is a module of this package that defines `command`, imported when it is run. The
+commands of plugins are listed from metadata, and imported when they are run.
+"""
+
+import sys
+
+
 def main() -> None:
-    """Run."""
+    """Run the command line and exit."""
+    from llmrouter_core.cli.group import llmrouter
+
+    for stream in (sys.stdout, sys.stderr):  # a terminal without UTF-8 gets "?", never an error
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    llmrouter()

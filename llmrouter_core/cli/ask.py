@@ -1,0 +1,95 @@
+"""`llmrouter ask`: answer a query."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import asdict
+
+from llmrouter_core.cli.console import as_json, config_argument, number, query_of, say
+from llmrouter_core.router import LLMRouter
+from llmrouter_core.types import Answer, Query
+
+
+@click.command()
+@config_argument
+@click.argument("query")
+@click.option("--user", help="Who asks.")
+@click.option("--stream/--no-stream", default=True, help="Print words as they arrive.")
+@click.option("--json", "json_", is_flag=True, help="Print the whole answer as one JSON object.")
+def command(config: Path, query: str, user: str | None, stream: bool, json_: bool) -> None:
+    r"""Answer QUERY with the model of CONFIG worth using for it; - reads QUERY from stdin.
+
+    The answer goes to stdout; which model gave it, and what it cost, to stderr.
+
+    \b
+    Example:
+      llmrouter ask router.toml "What is the capital of France?"
+    """
+    text = sys.stdin.read() if query == "-" else query
+    asked = query_of(text, user, {})
+    with LLMRouter(config) as router:
+        answer = _streamed(router, asked) if stream and not json_ else router.route(asked)
+        if json_:
+            as_json(_plain(answer, router))
+            return
+        if not stream:
+            click.echo(answer.text)
+    say(_summary(answer))
+
+
+def _streamed(router: LLMRouter, query: Query) -> Answer:
+    """Print the answer as it arrives, and return it."""
+    session, texts = router.session(), []
+    # `router.stream` has no room for a session, and the session knows what the answer cost.
+    chunks = router._home.iterate(lambda: router._chunks(session, query))
+    with closing(chunks):  # type: ignore[type-var]
+        try:
+            for chunk in chunks:
+                if chunk.kind == "text" and chunk.text:
+                    texts.append(chunk.text)
+                    click.echo(chunk.text, nl=False)
+                    sys.stdout.flush()
+                elif chunk.text:
+                    say(chunk.text)
+        finally:
+            if texts:
+                click.echo()
+    return Answer(text="".join(texts), steps=tuple(session.steps), decision=session.decision)
+
+
+def _summary(answer: Answer) -> str:
+    usage = answer.usage
+    about = "about " if usage.estimated else ""
+    cost = "cost unknown" if answer.cost is None else f"${number(answer.cost)}"
+    calls = f", {len(answer.steps)} calls" if len(answer.steps) > 1 else ""
+    return (
+        f"{answer.model}: {about}{usage.input_tokens:,} + {usage.output_tokens:,} tokens, {cost}, "
+        f"{answer.seconds:.1f} s{calls}"
+    )
+
+
+def _plain(answer: Answer, router: LLMRouter) -> dict[str, Any]:
+    """Return *answer* as plain data; what was sent is left out, for the user has it."""
+    decision = answer.decision
+    return {
+        "text": answer.text,
+        "model": answer.model,
+        "usage": _usage(answer),
+        "cost": answer.cost,
+        "seconds": answer.seconds,
+        "finish": answer.finish,
+        "steps": [
+            asdict(step, filter=lambda item, _: item.name != "request") for step in answer.steps
+        ],
+        "decision": None if decision is None else router.explain(decision).explain(),
+    }
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    usage = asdict(answer.usage)
+    return {key: usage[key] for key in ("input_tokens", "output_tokens", "estimated")}

@@ -1,0 +1,69 @@
+"""`llmrouter check`: everything that is wrong with a config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from llmrouter_core.cli.console import config_argument, warn
+from llmrouter_core.errors import NotFitted
+from llmrouter_core.router import LLMRouter
+from llmrouter_core.secret import Secret
+from llmrouter_core.training import Trainable
+
+
+@click.command()
+@config_argument
+def command(config: Path) -> None:
+    r"""Build the router that CONFIG describes and say everything that is wrong with it.
+
+    Nothing is sent. Exit code 2 means that something must be mended; a warning is for what may
+    still be missing, such as a key in the environment.
+
+    \b
+    Example:
+      llmrouter check router.toml
+    """
+    with LLMRouter(config) as router:
+        for warning in _unset(router):
+            warn(f"{config}: {warning}")
+        models = ", ".join(model.name for model in router.models)
+        parts = ", ".join(part.label for part in router.config.parts)
+        click.echo(f"ok: {config}\nmodels: {models}\nparts: {parts}")
+
+
+def _unset(router: LLMRouter) -> Iterator[str]:
+    """Yield what can be set later, and must be before the router answers."""
+    for part in router.config.parts:
+        for secret in _secrets(part.plugin):
+            if secret.missing:
+                yield f"{secret.env} is not set in the environment @ {part.place}"
+        if isinstance(part.plugin, Trainable) and not _trained(part.plugin):
+            yield f"{part.label} is not trained; run: llmrouter train @ {part.place}"
+
+
+def _secrets(value: Any) -> Iterable[Secret]:
+    """Yield every secret among the options of a part."""
+    if isinstance(value, Secret):
+        yield value
+    elif attrs.has(type(value)):
+        for item in attrs.fields(type(value)):
+            if item.init:
+                yield from _secrets(getattr(value, item.name))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets(inner)
+
+
+def _trained(plugin: Trainable) -> bool:
+    try:
+        return bool(plugin.state())
+    except NotFitted:
+        return False

@@ -1,0 +1,109 @@
+"""Where output goes: results to stdout, everything about them to stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmrouter_core.errors import LLMRouterError
+from llmrouter_core.types import Query
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_WIDE = 1000  # columns of a table that nobody's screen limits
+
+
+class Misuse(LLMRouterError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+def console() -> Console:
+    """Return the console of stdout; into a pipe or a file, tables are as wide as they are."""
+    from rich.console import Console
+
+    found = Console(markup=False, highlight=False, emoji=False)
+    return (
+        found
+        if found.is_terminal
+        else Console(markup=False, highlight=False, emoji=False, width=_WIDE)
+    )
+
+
+def say(text: str) -> None:
+    """Write a line about what happens to stderr, unless asked to be quiet."""
+    if not click.get_current_context().obj:
+        click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Write a warning to stderr."""
+    click.echo(f"warning: {text}", err=True)
+
+
+def as_json(value: Any, indent: int | None = 2) -> None:
+    """Write *value* to stdout as JSON, which any terminal's encoding can carry."""
+    click.echo(json.dumps(value, indent=indent, allow_nan=False))
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[float], None]]:
+    """Show a bar on stderr while the body runs; yield the function that moves it."""
+    if click.get_current_context().obj or not sys.stderr.isatty():
+        yield lambda share: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=1.0)
+        yield lambda share: bars.update(task, completed=share)
+
+
+def config_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument CONFIG."""
+    return click.argument("config", type=click.Path(path_type=Path))(function)
+
+
+def query_of(text: str, user: str | None, facts: dict[str, Any]) -> Query:
+    """Return *text* as a query.
+
+    Raises:
+        Misuse: There is nothing in it to route on.
+    """
+    try:
+        return Query.of(text, user=user, facts=facts)
+    except ValueError as error:
+        raise Misuse(str(error)) from None
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Return *value* with *digits* significant digits, and `-` for what is unknown."""
+    if value is None or math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "never" if value < 0 else "inf"
+    if value and not 1e-4 <= abs(value) < 1000:
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits - 1}e}"
+    return f"{value:.{digits}g}"
+
+
+def grid(first: str, *others: str) -> Table:
+    """Return an empty table: one column of names, then figures; long cells fold, none is cut."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for header in (first, *others):
+        table.add_column(header, overflow="fold")
+    return table

@@ -1,0 +1,67 @@
+"""`llmrouter plugins`: what is installed."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from llmrouter_core.catalogue import KINDS, Entry, discover
+from llmrouter_core.cli.console import as_json, console, grid
+from llmrouter_core.cli.group import printable
+from llmrouter_core.errors import BrokenPlugin
+
+
+@click.command()
+@click.argument("kind", required=False, type=click.Choice(KINDS))
+@click.option("--check", is_flag=True, help="Import each one and show which are broken.")
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+def command(kind: str | None, check: bool, json_: bool) -> None:
+    r"""List the installed plugins, or those of one KIND.
+
+    Reads labels only; with --check each plugin is imported, and any that is broken makes the
+    exit code 1.
+
+    \b
+    Example:
+      llmrouter plugins scorer
+    """
+    entries = [entry for entry in discover() if kind in (None, entry.kind)]
+    faults = {entry: _fault(entry) for entry in entries} if check else {}
+    if json_:
+        as_json([_row(entry, faults) for entry in entries])
+    else:
+        table = grid("kind", "name", "distribution", "version", *(["state"] if check else []))
+        for entry in entries:
+            state = [printable(faults[entry] or "ok")] if check else []
+            table.add_row(entry.kind, entry.name, entry.distribution, entry.version, *state)
+        console().print(table)
+    if any(faults.values()):
+        sys.exit(1)
+
+
+def _fault(entry: Entry) -> str | None:
+    """Return why *entry* cannot be used, or None; a recipe is data and needs no import."""
+    from llmrouter_core.recipes import read_recipe
+    from llmrouter_core.tables import parse
+
+    try:
+        if entry.kind == "router":
+            parse(read_recipe(entry).encode(), "recipe.toml")
+        else:
+            entry.load()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one is only its row
+        reason = error if isinstance(error, BrokenPlugin) else f"{type(error).__name__}: {error}"
+        return " ".join(str(reason).split())
+    return None
+
+
+def _row(entry: Entry, faults: dict[Entry, str | None]) -> dict[str, object]:
+    row: dict[str, object] = {
+        "kind": entry.kind,
+        "name": entry.name,
+        "distribution": entry.distribution,
+        "version": entry.version,
+        "summary": entry.summary,
+    }
+    return {**row, "fault": faults[entry]} if faults else row

@@ -1,0 +1,96 @@
+"""`llmrouter train`: learn from outcomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from llmrouter_core.cli.console import as_json, config_argument, console, progress, say
+from llmrouter_core.cli.report import shares, table
+from llmrouter_core.config import Config, load
+from llmrouter_core.errors import ConfigError, DatasetError
+from llmrouter_core.evaluation import evaluate
+from llmrouter_core.router import LLMRouter
+from llmrouter_core.training import Dataset, Trainable
+
+
+@click.command()
+@config_argument
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for what is learned.")
+@click.option(
+    "--test",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the queries held out to say how good the router is.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the split and the intervals.")
+@click.option(
+    "--all", "everything", is_flag=True, help="After the report, learn from all of DATA."
+)
+@click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
+def command(
+    config: Path,
+    data: Path,
+    out: Path | None,
+    test: float,
+    seed: int,
+    everything: bool,
+    json_: bool,
+) -> None:
+    r"""Let the parts of CONFIG learn from the outcomes in DATA, and report how good they are.
+
+    DATA is JSONL, one line per query and model: query, model, score, and where known cost,
+    output_tokens, latency, task, group. Queries of one group are never split.
+
+    \b
+    Example:
+      llmrouter train router.toml outcomes.jsonl --all
+    """
+    found = load(config)
+    router = _untrained(found)
+    learners = [part for part in found.parts if isinstance(part.plugin, Trainable)]
+    if not learners:
+        raise ConfigError(str(config), ["no part learns, so there is nothing to train"])
+    outcomes = Dataset.read(data)
+    taught, held = outcomes.split(test, seed=seed)
+    if not len(taught) or not len(held):
+        raise DatasetError(
+            f"{data}: {len(set(outcomes.groups))} groups of queries cannot be split for "
+            f"--test {test}; give more outcomes"
+        )
+    with progress("learning") as tell:
+        fitted = router.fit(taught, progress=tell)
+    with progress("evaluating") as tell:
+        report = evaluate(fitted, held, train=taught, seed=seed, progress=tell)
+    if everything:
+        with progress("learning from everything") as tell:
+            fitted = router.fit(outcomes, progress=tell)
+    if json_:
+        as_json(report.to_dict())
+    else:
+        console().print(table(report))
+    folder = out or found.folder / (found.router.artefacts or "artefacts")
+    fitted.save(folder)
+    say(shares(report))
+    number = len(outcomes if everything else taught)
+    say(f"saved to {folder}: {', '.join(p.place for p in learners)}, from {number:,} queries")
+    if out is None and found.router.artefacts is None:
+        say(f"to use it, {_advice(found)}")
+
+
+def _untrained(config: Config) -> LLMRouter:
+    """Return the router of *config* without what it learned earlier, which may no longer fit."""
+    router = LLMRouter.__new__(LLMRouter)
+    router._build(config)
+    return router
+
+
+def _advice(config: Config) -> str:
+    """Return what to write so that the config finds its artefacts."""
+    if config.router.use is None:
+        return 'add to the config: router = { artefacts = "artefacts" }'
+    use = config.router.use
+    return f'write in the config: router = {{ use = "{use}", artefacts = "artefacts" }}'
