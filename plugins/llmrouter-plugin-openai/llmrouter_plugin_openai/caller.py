@@ -1,0 +1,246 @@
+"""The caller: one request, one answer, one client per event loop."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from attrs import Attribute, define, field, validators
+from llmrouter_core import (
+    BadRequest,
+    BadResponse,
+    Call,
+    Chunk,
+    ConfigError,
+    Model,
+    Request,
+    Secret,
+    TimedOut,
+    Unavailable,
+    hookimpl,
+)
+
+from llmrouter_plugin_openai.events import answer_of
+from llmrouter_plugin_openai.faults import Place, refusal
+from llmrouter_plugin_openai.pool import read_pool
+from llmrouter_plugin_openai.reading import Body, Clock
+from llmrouter_plugin_openai.streaming import chunks_of
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    import httpx
+
+BASE_URL = "https://openrouter.ai/api/v1"
+
+_ERROR_BYTES = 64 * 1024
+_ERROR_SECONDS = 2.0
+_seconds = validators.and_(validators.gt(0.0), validators.lt(float("inf")))
+
+
+def _bare(url: str) -> str:
+    """Return *url* without slashes at its end."""
+    return url.rstrip("/")
+
+
+def _web(_: object, attribute: Attribute[str], url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not url.isprintable() or " " in url:
+        raise ValueError(f"'{attribute.name}' is a URL that starts with http:// or https://")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"'{attribute.name}' ends with its path; a key belongs into api_key")
+
+
+def _sendable(_: object, attribute: Attribute[Any], headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not _header(value):
+            raise ValueError(f"'{attribute.name}' holds a name or value that HTTP cannot send")
+        if name.lower() == "authorization":
+            raise ValueError(f"'{attribute.name}' is no place for a key; set api_key instead")
+
+
+def _header(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
+@define
+class _Opened:
+    """A client and how many lifespans share it."""
+
+    client: httpx.AsyncClient
+    users: int = 0
+
+
+@define(eq=False, kw_only=True)
+class OpenaiCaller:
+    """Ask models through `POST {base_url}/chat/completions`.
+
+    Attributes:
+        name: Name of the caller's table; models whose `caller` is another are left alone.
+        base_url: Where the provider is, up to `/v1`; the key is sent nowhere else.
+        api_key: The provider's key; None where a local server needs none.
+        headers: Further headers, such as `HTTP-Referer`.
+        deadline: Seconds the whole call may take.
+        connect: Seconds until the connection stands.
+        first_byte: Seconds until the response begins, connecting included.
+        idle: Seconds that may pass within the response without a byte.
+        largest_response: Bytes a response may have, compressed or not.
+        connections: Connections that may be open at once; further calls wait for one.
+        stream: Whether answers are asked for in pieces; a payload that says `stream = false`
+            is never streamed.
+    """
+
+    name: str = "default"
+    base_url: str = field(default=BASE_URL, converter=_bare, validator=_web)
+    api_key: Secret | None = None
+    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=_sendable)
+    deadline: float = field(default=120.0, validator=_seconds)
+    connect: float = field(default=5.0, validator=_seconds)
+    first_byte: float = field(default=30.0, validator=_seconds)
+    idle: float = field(default=30.0, validator=_seconds)
+    largest_response: int = field(default=16 << 20, validator=validators.gt(0))
+    connections: int = field(default=100, validator=validators.gt(0))
+    stream: bool = True
+    _opened: dict[Any, _Opened] = field(init=False, repr=False, factory=dict)
+
+    def pool(self) -> tuple[Model, ...]:
+        """Return well-known models of the default provider, for configs that list none.
+
+        Behind another `base_url` the pool is empty: nobody knows what is served there.
+        """
+        return read_pool(self.name) if self.base_url == BASE_URL else ()
+
+    @hookimpl
+    def call(self, model: Model) -> Call | None:
+        """Return the function that asks *model*, or None for a model of another caller."""
+        return partial(self._ask, model) if model.caller in (None, self.name) else None
+
+    @hookimpl
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
+        """Return the context in which calls work; it opens and closes the connections."""
+        return self._open()
+
+    # ------------------------------------------------------------------ opening
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        import asyncio
+
+        import httpx
+
+        loop = asyncio.get_running_loop()
+        opened = self._opened.get(loop)
+        if opened is None:  # routers that share this part on one loop share its client
+            limits = httpx.Limits(
+                max_connections=self.connections, max_keepalive_connections=self.connections
+            )
+            timeout = httpx.Timeout(None, connect=self.connect)  # the rest is our own clock's
+            client = httpx.AsyncClient(
+                limits=limits,
+                timeout=timeout,
+                follow_redirects=False,
+                verify=self.base_url.startswith("https:"),  # certificates cost 130 ms to load
+            )
+            opened = self._opened[loop] = _Opened(client)
+        opened.users += 1
+        try:
+            yield
+        finally:
+            opened.users -= 1
+            if not opened.users:
+                del self._opened[loop]
+                await opened.client.aclose()
+
+    def _client(self, loop: AbstractEventLoop) -> httpx.AsyncClient:
+        if loop not in self._opened:
+            reason = "is not open here; ask within `async with router:`"
+            raise ConfigError(f"caller.{self.name}", [reason])
+        return self._opened[loop].client
+
+    # ------------------------------------------------------------------ asking
+
+    async def _ask(self, model: Model, request: Request) -> AsyncGenerator[Chunk, None]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        client = self._client(loop)
+        place = Place(model.name, urlsplit(self.base_url).netloc, self.api_key)
+        clock = Clock(place, self.deadline, loop.time() + self.deadline)
+        async with aclosing(await self._send(client, model, request, clock)) as response:
+            body = Body(response, clock, idle=self.idle, largest=self.largest_response)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if response.status_code != 200:
+                start = await body.start(_ERROR_BYTES, _ERROR_SECONDS)
+                raise refusal(place, response.status_code, response.headers, start)
+            if kind == "text/event-stream":
+                async with aclosing(chunks_of(place, body)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            elif kind == "application/json":
+                yield answer_of(place, await body.whole())
+            else:
+                what = place.quote(kind) or "no content type"
+                raise place.error(BadResponse, f"answered with {what}; check its base_url")
+
+    async def _send(
+        self, client: httpx.AsyncClient, model: Model, request: Request, clock: Clock
+    ) -> httpx.Response:
+        """Return the response as soon as its headers are there."""
+        import httpx
+
+        place = clock.place
+        message = client.build_request(
+            "POST",
+            f"{self.base_url}/chat/completions",
+            content=self._payload(place, model, request),
+            headers=self._headers(),
+        )
+        try:
+            sent = client.send(message, stream=True)
+            return await clock.within(self.first_byte, "first_byte", sent)
+        except httpx.ConnectTimeout as error:
+            reason = f"not connected within {self.connect:g} s (limit 'connect')"
+            raise place.error(TimedOut, reason) from error
+        except httpx.HTTPError as error:
+            reason = f"cannot be reached: {place.quote(str(error)) or type(error).__name__}"
+            raise place.error(Unavailable, reason) from error
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            **self.headers,
+            "Accept": "text/event-stream, application/json",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+        }
+        if self.api_key is not None:
+            if not _header(self.api_key.reveal()):
+                reason = "holds characters that HTTP cannot send; set it again"
+                raise ConfigError(f"caller.{self.name}.api_key", [reason])
+            headers["Authorization"] = f"Bearer {self.api_key.reveal()}"
+        return headers
+
+    def _payload(self, place: Place, model: Model, request: Request) -> bytes:
+        payload = {**request.payload, "model": model.id, "stream": self.stream}
+        if request.payload.get("stream") is False:
+            payload["stream"] = False
+        if payload["stream"]:
+            options = request.payload.get("stream_options") or {}
+            payload["stream_options"] = {**options, "include_usage": True}
+        else:
+            payload.pop("stream_options", None)  # providers refuse it without a stream
+        try:
+            return json.dumps(
+                payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=dict
+            ).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            reason = f"the payload is not JSON ({error})"
+            raise place.error(BadRequest, reason) from error
