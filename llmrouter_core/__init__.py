@@ -4,6 +4,8 @@ The core defines the hooks by which plugins embed, score, select, call and solve
 them. It imports no plugin.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from llmrouter_core.errors import (
     AllModelsFailed,
     AmbiguousPlugin,
@@ -30,7 +32,6 @@ from llmrouter_core.errors import (
     Unavailable,
     UnknownPlugin,
 )
-from llmrouter_core.evaluation import Report, evaluate
 from llmrouter_core.hooks import Call, Solve, hookimpl
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.secret import Secret
@@ -51,6 +52,9 @@ from llmrouter_core.types import (
     Step,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from llmrouter_core.evaluation import Report, evaluate
 
 __version__ = "0.1.0"
 
@@ -103,3 +107,12 @@ __all__ = [
     "evaluate",
     "hookimpl",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the evaluation when it is first asked for: deciding and answering need none of it."""
+    if name in ("Report", "evaluate"):
+        from llmrouter_core import evaluation
+
+        return getattr(evaluation, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

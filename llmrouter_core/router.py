@@ -80,8 +80,10 @@ class LLMRouter:
         self.pipeline = Pipeline(models, parts)
         if not problems:
             problems = self.pipeline.missing()
+            # Parts composed without any caller are a router that decides and is never asked.
+            called = any(part.kind == "caller" for part in parts)
             problems += [unserved(name, self._pool) for name in self._pool
-                         if name not in self._calls]
+                         if called and name not in self._calls]
         if problems:
             raise ConfigError(config.source, problems)
 

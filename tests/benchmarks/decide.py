@@ -16,25 +16,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from attrs import define
-from llmrouter_core import Chunk, Dataset, LLMRouter, Model, Query, hookimpl
+from llmrouter_core import Dataset, LLMRouter, Model, Query
 from llmrouter_plugin_hashing import HashingEmbedder
 from llmrouter_plugin_knn import KnnScorer
 from llmrouter_plugin_utility import UtilitySelector
 
 ROWS, DIMENSIONS, MODELS = 6000, 384, 9
-
-
-@define(eq=False, kw_only=True)
-class SilentCaller:
-    """Serves every model, so that the router is complete; nothing is asked here."""
-
-    @hookimpl
-    def call(self, model: Model):
-        async def answer(request):
-            yield Chunk(finish="stop")
-
-        return answer
 
 
 def fitted(k: int) -> tuple[LLMRouter, np.ndarray, np.ndarray]:
@@ -50,7 +37,7 @@ def fitted(k: int) -> tuple[LLMRouter, np.ndarray, np.ndarray]:
     )
     router = LLMRouter(
         models=[Model(name=name) for name in names],
-        parts=[HashingEmbedder(), KnnScorer(k=k), UtilitySelector(tradeoff=0.0), SilentCaller()],
+        parts=[HashingEmbedder(), KnnScorer(k=k), UtilitySelector(tradeoff=0.0)],
     )
     return router.fit(data), points, quality.astype(np.float32)
 
