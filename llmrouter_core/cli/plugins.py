@@ -9,7 +9,7 @@ import click
 from llmrouter_core.catalogue import KINDS, Entry, discover
 from llmrouter_core.cli.console import as_json, console, grid
 from llmrouter_core.cli.group import printable
-from llmrouter_core.errors import BrokenPlugin
+from llmrouter_core.errors import LLMRouterError
 
 
 @click.command()
@@ -33,10 +33,13 @@ def command(kind: str | None, check: bool, json_: bool) -> None:
     else:
         table = grid("kind", "name", "distribution", "version", *(["state"] if check else []))
         for entry in entries:
-            state = [printable(faults[entry] or "ok")] if check else []
+            state = ["broken" if faults[entry] else "ok"] if check else []
             table.add_row(entry.kind, entry.name, entry.distribution, entry.version, *state)
         console().print(table)
-    if any(faults.values()):
+    broken = [fault for fault in faults.values() if fault]
+    for fault in broken:
+        click.echo(f"error: {printable(fault)}", err=True)
+    if broken:
         sys.exit(1)
 
 
@@ -50,9 +53,8 @@ def _fault(entry: Entry) -> str | None:
             parse(read_recipe(entry).encode(), "recipe.toml")
         else:
             entry.load()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one is only its row
-        reason = error if isinstance(error, BrokenPlugin) else f"{type(error).__name__}: {error}"
-        return " ".join(str(reason).split())
+    except LLMRouterError as error:
+        return " ".join(str(error).split())
     return None
 
 

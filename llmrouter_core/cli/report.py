@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from llmrouter_core.cli.console import grid, number
@@ -13,12 +14,18 @@ if TYPE_CHECKING:
 
 
 def table(report: Report) -> Table:
-    """Return *report* as a table: quality, cost per 1,000 queries, gain, 95 % intervals."""
-    found = grid("policy", "quality", "$ per 1,000 queries", "gain over best single")
+    """Return *report* as a table that fits 80 columns, every figure with its 95 % interval.
+
+    Quality is in percent, the gain over the best single model in percentage points.
+    """
+    found = grid("policy", "quality, %", "$ per 1,000 queries", "gain over best")
     for row in report.rows:
-        cost = "-" if row.cost is None else _with(row.cost, row.cost_interval, 1000)
-        gain = _with(row.gain, row.gain_interval, sign="+")
-        found.add_row(row.policy, _with(row.quality, row.quality_interval), cost, gain)
+        found.add_row(
+            row.policy,
+            _with("{:.1f}", row.quality, row.quality_interval),
+            _with("", row.cost, row.cost_interval),
+            _with("{:+.1f}", row.gain, row.gain_interval),
+        )
     return found
 
 
@@ -29,12 +36,15 @@ def shares(report: Report) -> str:
     return f"{report.queries:,} queries; the router sends them to: {listed}"
 
 
-def _with(value: float, interval: Interval | None, factor: float = 1.0, sign: str = "-") -> str:
-    """Return a figure and its interval, such as `0.812 [0.79, 0.83]`."""
-    if factor == 1.0:  # scores and their differences, all within -1..1
-        figures = [f"{part:{sign}.3f}" for part in (value, *(interval or ()))]
-    else:
-        figures = [number(part * factor) for part in (value, *(interval or ()))]
-    if value != value:  # nothing was recorded
+def _with(form: str, value: float | None, interval: Interval | None) -> str:
+    """Return a figure and its interval, such as `81.2 [79.0, 83.1]`.
+
+    With a *form* it is a share, shown in percent; without one it is dollars, shown per 1,000.
+    """
+    if value is None or interval is None or math.isnan(value):
         return "-"
-    return figures[0] + (f" [{', '.join(figures[1:])}]" if interval else "")
+    if form:
+        figures = [form.format(100 * part) for part in (value, *interval)]
+    else:
+        figures = [number(1000 * value), *(number(1000 * part, 2) for part in interval)]
+    return "{} [{}, {}]".format(*figures)
