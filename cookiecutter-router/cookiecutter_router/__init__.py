@@ -133,7 +133,7 @@ def new(name: str, kind: str, summary: str, author: str, output: Path) -> None:
         made = render(output, name=name, kind=kind, summary=summary, author=author)
     except OSError as error:
         raise click.UsageError(
-            f"{folder} cannot be written: {error.strerror}; choose another --output."
+            f"{folder} cannot be written: {error.strerror or error}; choose another --output."
         ) from error
     shown = folder if not output.is_absolute() else made
     click.echo(shown)
