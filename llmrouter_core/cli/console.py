@@ -82,7 +82,7 @@ def progress(label: str) -> Iterator[Callable[[float], None]]:
 
 def config_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument CONFIG."""
-    return click.argument("config", type=click.Path(path_type=Path))(function)
+    return click.argument("config", type=Path)(function)
 
 
 def query_of(text: str, user: str | None, facts: dict[str, Any]) -> Query:

@@ -15,11 +15,11 @@ from llmrouter_core.training import Dataset
 
 @click.command()
 @config_argument
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=Path)
 @click.option(
     "--train",
     "train",
-    type=click.Path(path_type=Path),
+    type=Path,
     required=True,
     help="The outcomes the router learned from: they say which single model is best.",
 )

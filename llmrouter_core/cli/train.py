@@ -17,8 +17,8 @@ from llmrouter_core.training import Dataset, Trainable
 
 @click.command()
 @config_argument
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for what is learned.")
+@click.argument("data", type=Path)
+@click.option("--out", type=Path, help="Folder for what is learned.")
 @click.option(
     "--test",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
