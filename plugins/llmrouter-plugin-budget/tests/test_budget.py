@@ -11,9 +11,11 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llmrouter_core import (
+    AllModelsFailed,
     BudgetExceeded,
     Call,
     Chunk,
+    ConfigError,
     LLMRouter,
     Model,
     Price,
@@ -284,3 +286,20 @@ def test_a_budget_must_be_a_positive_sum() -> None:
     for dollars in (0, -1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="dollars"):
             BudgetExtension(dollars=dollars)
+
+
+def test_a_config_sets_the_limit_of_simulated_models() -> None:
+    """A budget must be stated; a tiny one refuses every model, and an ample one is booked."""
+    config: dict[str, Any] = {"selector": "smallest-llm", "caller": "sim", "extension": "budget"}
+
+    with pytest.raises(ConfigError, match=r"'dollars' is missing @ extension\.budget"):
+        LLMRouter(config)
+    config["extension"] = {"use": "budget", "dollars": 1e-9}
+    with LLMRouter(config) as router, pytest.raises(AllModelsFailed, match="could cost"):
+        router.route("hi")
+    config["extension"] = {"use": "budget", "dollars": 1}
+    with LLMRouter(config) as router:
+        answer = router.route("hi")
+        [budget] = [p.plugin for p in router.config.parts if p.kind == "extension"]
+
+    assert budget.spent == pytest.approx(answer.cost)

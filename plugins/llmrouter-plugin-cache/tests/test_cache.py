@@ -347,3 +347,15 @@ def test_a_cache_is_not_taken_for_an_embedder() -> None:
     assert [part.kind for part in router.config.parts][:1] == ["extension"]
     with pytest.raises(ConfigError, match="embedder"):
         router_with(CacheExtension(), Reader(), Scripted()).decide("a")
+
+
+def test_a_config_caches_simulated_models() -> None:
+    """The second answer is the first one, without its price and its time."""
+    config = {"selector": "smallest-llm", "caller": "sim", "extension": "cache"}
+
+    with LLMRouter(config) as router:
+        first, second = router.route("hi"), router.route("hi")
+
+    assert second.text == first.text
+    assert first.cost
+    assert second.cost == 0

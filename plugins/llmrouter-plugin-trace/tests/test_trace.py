@@ -289,3 +289,19 @@ def test_the_trace_of_decisions_is_written_when_asked(tmp_path: Path) -> None:
         ("score", 2, None),
         ("select", 2, None),
     ]
+
+
+def test_a_config_traces_simulated_models(tmp_path: Path) -> None:
+    """The path is relative to the config."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        'selector = "smallest-llm"\ncaller = "sim"\n'
+        '[[extension]]\nuse = "trace"\npath = "trace.jsonl"\n'
+    )
+
+    with LLMRouter(config) as router:
+        answer = router.route("hi")
+
+    call, solve = spans(tmp_path / "trace.jsonl")[-2:]
+    assert call["model"] == answer.model
+    assert call["cost"] == solve["cost"] == pytest.approx(answer.cost)
