@@ -124,18 +124,19 @@ def test_a_house_explains_itself_in_the_same_order(house: Path, law: Path) -> No
 
 @each_house
 def test_a_house_asks_for_conformance_in_one_statement(house: Path, law: Path) -> None:
-    """As the template writes it, but for examples given by keyword and what they import."""
+    """As the template writes it, but for examples given by keyword and what makes them."""
     text = (house / "tests/test_conformance.py").read_text(encoding="utf-8")
     wanted = (law / "tests/test_conformance.py").read_text(encoding="utf-8")
-    docstring, *imports, statement = ast.parse(text).body
+    docstring, *helpers, statement = ast.parse(text).body
     call = getattr(statement, "value", None)
 
     assert isinstance(call, ast.Call)
     if not call.keywords:
         assert text == wanted
     call.keywords = []
+    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+    assert all(isinstance(helper, allowed) for helper in helpers)
     assert ast.unparse(docstring) == ast.unparse(ast.parse(wanted).body[0])
-    assert all(isinstance(line, ast.Import | ast.ImportFrom) for line in imports)
     assert ast.unparse(statement) == wanted.splitlines()[-1].replace('"', "'")
 
 
