@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from enum import Enum
 from functools import lru_cache
 from inspect import isclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from types import NoneType, SimpleNamespace, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
@@ -150,6 +151,7 @@ def _converter(folder: Path) -> Converter:
         raise TypeError(f"expected {' or '.join(map(_kind, kinds))}, got {show(value)}")
 
     def strict(cls: Any) -> Any:
+        _resolve(cls)
         fill = make_dict_structure_fn(
             cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_use_alias=True
         )
@@ -166,6 +168,20 @@ def _converter(folder: Path) -> Converter:
         converter.register_structure_hook_func(fits, hook)
     converter.register_structure_hook_factory(attrs.has, strict)
     return converter
+
+
+def _resolve(cls: type) -> None:
+    """Evaluate the annotations of the options of *cls*, and of nothing else.
+
+    What a part learns may be annotated with what is imported for type checkers only, such as
+    torch; attrs and cattrs would evaluate that too.
+    """
+    written = {f.name: f.type for f in attrs.fields(cls) if f.init and isinstance(f.type, str)}
+    known = vars(sys.modules[cls.__module__])
+    hints = get_type_hints(SimpleNamespace(__annotations__=written), known, include_extras=True)
+    for item in attrs.fields(cls):
+        if isinstance(item.type, str):  # as attrs.resolve_types does it
+            object.__setattr__(item, "type", hints.get(item.name, Any))
 
 
 def _origin(cls: Any) -> Any:

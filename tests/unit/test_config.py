@@ -99,6 +99,12 @@ class UnreadableExtension:
     option: "NotThere"  # noqa: F821 - that is the point
 
 
+@define(eq=False, kw_only=True)
+class LearningExtension:
+    size: "int" = 3
+    _net: "torch.Module" = field(init=False, default=None)  # noqa: F821 - not imported
+
+
 class PlainExtension:
     pass
 
@@ -124,6 +130,7 @@ ENTRIES = (
     entry("extension", "raising", RaisingExtension),
     entry("extension", "unreadable", UnreadableExtension),
     entry("extension", "plain", PlainExtension),
+    entry("extension", "learning", LearningExtension),
 )
 
 
@@ -256,6 +263,15 @@ def test_a_part_is_told_its_name_and_a_missing_option_is_named() -> None:
 def test_a_part_that_looks_empty_is_still_a_part() -> None:
     """Truth is not asked of plugins."""
     assert build({"extension": "falsy"}).parts[-1].plugin is not None
+
+
+def test_only_the_types_of_options_are_evaluated() -> None:
+    """What is learned may be annotated with what only a type checker imports."""
+    part = build({"extension": {"use": "learning", "size": 4}}).parts[-1]
+
+    assert part.plugin.size == 4
+    with pytest.raises(ConfigError, match=r"got .4. @ extension\.learning\.size"):
+        build({"extension": {"use": "learning", "size": "4"}})
 
 
 @pytest.mark.parametrize(
