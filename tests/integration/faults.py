@@ -23,8 +23,11 @@ class Exchange:
     """One request as it arrived, and the way to answer it byte by byte."""
 
     def __init__(
-        self, provider: Provider, writer: asyncio.StreamWriter,
-        headers: Mapping[str, str], payload: Mapping[str, Any],
+        self,
+        provider: Provider,
+        writer: asyncio.StreamWriter,
+        headers: Mapping[str, str],
+        payload: Mapping[str, Any],
     ) -> None:
         self.provider = provider
         self.writer = writer
@@ -90,9 +93,7 @@ class Provider:
         await self._stop.wait()
         server.close()
 
-    async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
             while await self._answer(reader, writer):
@@ -142,8 +143,11 @@ ROLE = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]
 def story(text: str = "Paris", usage: Mapping[str, Any] = USAGE) -> list[Any]:
     """Return the events of a good answer."""
     return [
-        ROLE, *(event(letter) for letter in text), event(finish="stop"),
-        {"choices": [], "usage": usage}, "[DONE]",
+        ROLE,
+        *(event(letter) for letter in text),
+        event(finish="stop"),
+        {"choices": [], "usage": usage},
+        "[DONE]",
     ]
 
 
@@ -174,15 +178,15 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def says(
-    status: int, body: Any = b"", *, kind: str = "application/json", **headers: str
-) -> Reply:
+def says(status: int, body: Any = b"", *, kind: str = "application/json", **headers: str) -> Reply:
     """Answer with a whole response; a completion is billed."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     async def reply(exchange: Exchange) -> bool:
         named = [(name.replace("_", "-"), value) for name, value in headers.items()]
-        head = _head(status, [("Content-Type", kind), ("Content-Length", str(len(content))), *named])
+        head = _head(
+            status, [("Content-Type", kind), ("Content-Length", str(len(content))), *named]
+        )
         await exchange.send(head + content)
         if status == 200 and kind == "application/json" and isinstance(body, dict):
             exchange.bill(body.get("usage", {}))

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from llmrouter_plugin_openai import OpenaiCaller
+from llmrouter_plugin_retry import RetryExtension
+from llmrouter_plugin_smallest_llm import SmallestLlmSelector
+
 from llmrouter_core import (
     AllModelsFailed,
     Answer,
@@ -16,9 +20,12 @@ from llmrouter_core import (
     CallError,
     IncompleteStream,
     LLMRouter,
+    Model,
+    Price,
     RateLimited,
     Refused,
     Request,
+    Secret,
     TimedOut,
     Unavailable,
 )
@@ -52,28 +59,24 @@ CAP = 1 << 20
 def provider() -> Iterator[Provider]:
     with Provider() as running:
         yield running
-        gc.collect()  # an unclosed socket or stream becomes a warning, and that an error
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left() -> Iterator[None]:
+    """Collect garbage once: an unclosed socket or stream is a warning, and that an error."""
+    yield
+    gc.collect()
 
 
 def router(provider: Provider, *names: str, retry: bool = True, **options: Any) -> LLMRouter:
     """Return a router over models of growing size, with limits fit for tests."""
-    limits = {
-        "connect": 0.5, "first_byte": 0.15, "idle": 0.15, "deadline": 0.4,
-        "largest_response": CAP, "api_key": {"env": "CANARY_KEY"},
-    }
-    caller = {"use": "openai", "base_url": provider.url, **limits, **options}
-    again = {"use": "retry", "base": 0.001, "longest": 0.002, "seed": 0}
-    prices = {"input": 1.0, "output": 2.0}
+    limits = {"connect": 0.5, "first_byte": 0.15, "idle": 0.15, "deadline": 0.4}
+    settings = {"largest_response": CAP, "api_key": Secret(KEY), **limits, **options}
+    again = [RetryExtension(base=0.001, longest=0.002, seed=0)] if retry else []
+    price = Price(input=1.0, output=2.0)
     return LLMRouter(
-        {
-            "selector": "smallest-llm",
-            "caller": {"default": caller},
-            "extension": [again] if retry else [],
-            "model": {
-                name: {"size": float(size), "price": prices}
-                for size, name in enumerate(names, start=1)
-            },
-        }
+        models=[Model(name=name, size=size, price=price) for size, name in enumerate(names, 1)],
+        parts=[SmallestLlmSelector(), OpenaiCaller(base_url=provider.url, **settings), *again],
     )
 
 
@@ -108,11 +111,6 @@ def closed(provider: Provider, within: float = 0.5) -> None:
     assert provider.open == 0
 
 
-@pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CANARY_KEY", KEY)
-
-
 ERROR = {"error": {"message": f"key {KEY} is over its limit", "code": 429}}
 
 # The fault, what it becomes, and how often a lone model is asked.
@@ -128,7 +126,9 @@ FAULTS: dict[str, tuple[Reply, type[CallError], int]] = {
     "402": (says(402, {}), Refused, 1),
     "404": (says(404, b"no such model", kind="text/plain"), Refused, 1),
     "429 without credit": (
-        says(429, {"error": {"code": "insufficient_quota", "message": "pay"}}), Refused, 1
+        says(429, {"error": {"code": "insufficient_quota", "message": "pay"}}),
+        Refused,
+        1,
     ),
     "closed at once": (hangs_up(), Unavailable, 3),
     "reset": (resets(), Unavailable, 3),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from attrs import Attribute, define, field, validators
+from attrs import define, field, validators
 from llmrouter_core import (
     BadRequest,
     BadResponse,
@@ -27,6 +26,7 @@ from llmrouter_core import (
 
 from llmrouter_plugin_openai.events import answer_of
 from llmrouter_plugin_openai.faults import Place, refusal
+from llmrouter_plugin_openai.options import bare, fits_header, positive, sendable, web_address
 from llmrouter_plugin_openai.pool import read_pool
 from llmrouter_plugin_openai.reading import Body, Clock
 from llmrouter_plugin_openai.streaming import chunks_of
@@ -40,36 +40,6 @@ BASE_URL = "https://openrouter.ai/api/v1"
 
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 2.0
-_seconds = validators.and_(validators.gt(0.0), validators.lt(float("inf")))
-
-
-def _bare(url: str) -> str:
-    """Return *url* without slashes at its end."""
-    return url.rstrip("/")
-
-
-def _web(_: object, attribute: Attribute[str], url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not url.isprintable() or " " in url:
-        raise ValueError(f"'{attribute.name}' is a URL that starts with http:// or https://")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError(f"'{attribute.name}' ends with its path; a key belongs into api_key")
-
-
-def _sendable(_: object, attribute: Attribute[Any], headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or not _header(value):
-            raise ValueError(f"'{attribute.name}' holds a name or value that HTTP cannot send")
-        if name.lower() == "authorization":
-            raise ValueError(f"'{attribute.name}' is no place for a key; set api_key instead")
-
-
-def _header(value: str) -> bool:
-    return value.isascii() and value.isprintable()
 
 
 @define
@@ -100,13 +70,13 @@ class OpenaiCaller:
     """
 
     name: str = "default"
-    base_url: str = field(default=BASE_URL, converter=_bare, validator=_web)
+    base_url: str = field(default=BASE_URL, converter=bare, validator=web_address)
     api_key: Secret | None = None
-    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=_sendable)
-    deadline: float = field(default=120.0, validator=_seconds)
-    connect: float = field(default=5.0, validator=_seconds)
-    first_byte: float = field(default=30.0, validator=_seconds)
-    idle: float = field(default=30.0, validator=_seconds)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=sendable)
+    deadline: float = field(default=120.0, validator=positive)
+    connect: float = field(default=5.0, validator=positive)
+    first_byte: float = field(default=30.0, validator=positive)
+    idle: float = field(default=30.0, validator=positive)
     largest_response: int = field(default=16 << 20, validator=validators.gt(0))
     connections: int = field(default=100, validator=validators.gt(0))
     stream: bool = True
@@ -177,19 +147,27 @@ class OpenaiCaller:
         clock = Clock(place, self.deadline, loop.time() + self.deadline)
         async with aclosing(await self._send(client, model, request, clock)) as response:
             body = Body(response, clock, idle=self.idle, largest=self.largest_response)
-            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if response.status_code != 200:
-                start = await body.start(_ERROR_BYTES, _ERROR_SECONDS)
-                raise refusal(place, response.status_code, response.headers, start)
-            if kind == "text/event-stream":
-                async with aclosing(chunks_of(place, body)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-            elif kind == "application/json":
-                yield answer_of(place, await body.whole())
-            else:
-                what = place.quote(kind) or "no content type"
-                raise place.error(BadResponse, f"answered with {what}; check its base_url")
+            async with aclosing(body), aclosing(self._answer(place, response, body)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _answer(
+        self, place: Place, response: httpx.Response, body: Body
+    ) -> AsyncGenerator[Chunk, None]:
+        """Yield the chunks of *response*, whichever way it answers."""
+        if response.status_code != 200:
+            start = await body.start(_ERROR_BYTES, _ERROR_SECONDS)
+            raise refusal(place, response.status_code, response.headers, start)
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "text/event-stream":
+            async with aclosing(chunks_of(place, body)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        elif kind == "application/json":
+            yield answer_of(place, await body.whole())
+        else:
+            what = place.quote(kind) or "no content type"
+            raise place.error(BadResponse, f"answered with {what}; check its base_url")
 
     async def _send(
         self, client: httpx.AsyncClient, model: Model, request: Request, clock: Clock
@@ -222,7 +200,7 @@ class OpenaiCaller:
             "Content-Type": "application/json",
         }
         if self.api_key is not None:
-            if not _header(self.api_key.reveal()):
+            if not fits_header(self.api_key.reveal()):
                 reason = "holds characters that HTTP cannot send; set it again"
                 raise ConfigError(f"caller.{self.name}.api_key", [reason])
             headers["Authorization"] = f"Bearer {self.api_key.reveal()}"

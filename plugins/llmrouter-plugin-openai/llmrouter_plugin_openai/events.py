@@ -77,8 +77,10 @@ def _chunk(place: Place, event: Mapping[str, Any], choice: Mapping[str, Any], ke
     if finish == "error":
         raise place.error(Unavailable, "ended the answer with an error it did not explain")
     return Chunk(
-        text=_text(place, said.get("content")), finish=finish or None,
-        usage=usage_of(event.get("usage")), event=event,
+        text=_text(place, said.get("content")),
+        finish=finish or None,
+        usage=usage_of(event.get("usage")),
+        event=event,
     )
 
 
@@ -103,9 +105,7 @@ def usage_of(usage: object) -> Usage | None:
         return None
     cost: Any = usage.get("cost")
     billed = type(cost) in (int, float) and math.isfinite(cost) and cost >= 0
-    return Usage(
-        input_tokens=read, output_tokens=written, cost=float(cost) if billed else None
-    )
+    return Usage(input_tokens=read, output_tokens=written, cost=float(cost) if billed else None)
 
 
 def _counts(value: object) -> TypeGuard[int]:

@@ -122,7 +122,8 @@ def refusal(place: Place, status: int, headers: Mapping[str, str], body: bytes) 
     """
     if 300 <= status < 400:
         return place.error(
-            BadResponse, f"{status} redirect, which is never followed; set its base_url right",
+            BadResponse,
+            f"{status} redirect, which is never followed; set its base_url right",
             status=status,
         )
     message, code = _read(body)

@@ -48,7 +48,8 @@ class Clock:
                 return await result
         except TimeoutError:
             reason = (
-                f"nothing within {seconds:g} s (limit '{limit}')" if until < self.ends
+                f"nothing within {seconds:g} s (limit '{limit}')"
+                if until < self.ends
                 else f"not finished within {self.deadline:g} s (limit 'deadline')"
             )
             raise self.place.error(TimedOut, reason) from None
@@ -70,8 +71,8 @@ class Body:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "", *_ZIPPED):
             raise clock.place.error(
-                BadResponse, f"answered in an encoding that was not asked for: "
-                f"{clock.place.quote(encoding)}"
+                BadResponse,
+                f"answered in an encoding that was not asked for: {clock.place.quote(encoding)}",
             )
         self._inflater = zlib.decompressobj(wbits=47) if encoding in _ZIPPED else None
         self._pieces = response.aiter_raw()
@@ -138,3 +139,18 @@ class Body:
         with suppress(CallError):
             await self._clock.within(seconds, "idle", collect())
         return b"".join(pieces)[:size]
+
+    async def aclose(self) -> None:
+        """Stop reading, so that nothing is left to the garbage collector.
+
+        httpx nests generators, and closing the outermost leaves the inner ones suspended; a
+        read that is cancelled at once ends them all.
+        """
+        import asyncio
+
+        import httpx
+
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(0):
+                while await anext(self._pieces, b""):
+                    pass

@@ -34,8 +34,9 @@ class EventParser:
         Raises:
             LineTooLong: A line has more than `LONGEST` bytes.
         """
-        if self._after_return and piece:
-            self._after_return = False
+        if not piece:
+            return
+        if self._after_return:
             piece = piece.removeprefix(b"\n")
         start = 0
         for end in _END.finditer(piece):

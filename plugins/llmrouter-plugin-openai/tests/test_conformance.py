@@ -2,4 +2,6 @@
 
 from llmrouter_core.testing import conformance
 
-test_conformance = conformance("llmrouter-plugin-openai")
+from .echo import provider
+
+test_conformance = conformance("llmrouter-plugin-openai", openai=provider)

@@ -39,7 +39,9 @@ class RetryExtension:
     only_last: bool = True
     seed: int | None = None
     _random: Random = field(
-        init=False, repr=False, default=Factory(lambda self: Random(self.seed), takes_self=True)  # noqa: S311
+        init=False,
+        repr=False,
+        default=Factory(lambda self: Random(self.seed), takes_self=True),  # noqa: S311
     )
     _budget: float = field(init=False, repr=False, default=_SPARE)
 
