@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+import socket
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -71,12 +74,18 @@ def nothing_left() -> Iterator[None]:
 def router(provider: Provider, *names: str, retry: bool = True, **options: Any) -> LLMRouter:
     """Return a router over models of growing size, with limits fit for tests."""
     limits = {"connect": 0.5, "first_byte": 0.15, "idle": 0.15, "deadline": 0.4}
-    settings = {"largest_response": CAP, "api_key": Secret(KEY), **limits, **options}
+    settings = {
+        "base_url": provider.url,
+        "largest_response": CAP,
+        "api_key": Secret(KEY),
+        **limits,
+        **options,
+    }
     again = [RetryExtension(base=0.001, longest=0.002, seed=0)] if retry else []
     price = Price(input=1.0, output=2.0)
     return LLMRouter(
         models=[Model(name=name, size=size, price=price) for size, name in enumerate(names, 1)],
-        parts=[SmallestLlmSelector(), OpenaiCaller(base_url=provider.url, **settings), *again],
+        parts=[SmallestLlmSelector(), OpenaiCaller(**settings), *again],
     )
 
 
@@ -239,6 +248,43 @@ def test_a_closed_port_is_passed_over(provider: Provider) -> None:
     assert answer.text == "Paris"
     assert "cannot be reached" in (answer.steps[0].error or "")
     assert answer.steps[0].seconds < 0.25
+
+
+def test_a_host_that_never_accepts_passes_the_connect_limit(provider: Provider) -> None:
+    """A full backlog drops connections like a black hole; the limit is named."""
+    with ExitStack() as sockets:
+        deaf = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):  # fill the backlog
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        built = router(provider, "small", base_url=url, connect=0.1, first_byte=5.0, retry=False)
+        with pytest.raises(TimedOut, match=r"not connected within 0\.1 s \(limit 'connect'\)"):
+            ask(provider, built)
+
+
+def test_a_provider_without_tls_never_sees_the_key(provider: Provider) -> None:
+    """An https URL is never asked in plain text."""
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        seen: list[bytes] = []
+
+        def answer() -> None:
+            connection, _ = plain.accept()
+            with connection:
+                seen.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"https://127.0.0.1:{plain.getsockname()[1]}"
+        built = router(provider, "small", base_url=url, first_byte=5.0, deadline=5.0, retry=False)
+        with pytest.raises(Unavailable, match="cannot be reached: .*SSL"):
+            ask(provider, built)
+        thread.join()
+
+    assert seen
+    assert KEY.encode() not in seen[0]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What the options of the caller may be."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from typing import Any
