@@ -26,8 +26,11 @@ def render(folder: Path, *, name: str, kind: str, summary: str, author: str) -> 
 
     Neither the user's cookiecutter settings nor its record of past runs are touched.
     """
-    from cookiecutter.generate import generate_context, generate_files
-    from cookiecutter.prompt import prompt_for_config
+    from cookiecutter.generate import (  # type: ignore[import-untyped]
+        generate_context,
+        generate_files,
+    )
+    from cookiecutter.prompt import prompt_for_config  # type: ignore[import-untyped]
 
     given = {"name": name, "kind": kind, "summary": summary, "author": author}
     source = template()
