@@ -37,7 +37,7 @@ CHECKS = tuple(one for module in MODULES for one in _of(module))
 
 
 def fitting(subject: Subject) -> list[Check]:
-    """Return the checks that are for *subject*; only the first of all where it cannot be loaded."""
+    """Return the checks that are for *subject*; only the first where it cannot be loaded."""
     if subject.kind == "house":
         own = [one for one in CHECKS if "house" in one.kinds]
         return own if subject.house.entries else own[:1]

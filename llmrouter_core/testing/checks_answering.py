@@ -11,6 +11,7 @@ from attrs import define, field
 
 from llmrouter_core.catalogue import VERBS
 from llmrouter_core.hooks import Call, hookimpl
+from llmrouter_core.testing.checks_part import manager_of
 from llmrouter_core.testing.recording import RecordingSession, toy_part
 from llmrouter_core.testing.rules import Unmet, check
 from llmrouter_core.testing.subject import QUERIES, Subject, part_of
@@ -43,7 +44,7 @@ def lives(subject: Subject) -> bool:
 
 @check(("caller",))
 def check_refuses_strangers(subject: Subject) -> None:
-    """For a model that names another caller it returns None."""
+    """Return None for a model that names another caller."""
     stranger = Model(name="stranger", caller="somebody-else")
     bound = subject.pipeline(subject.build(), toys=False).bind([stranger])
 
@@ -52,7 +53,7 @@ def check_refuses_strangers(subject: Subject) -> None:
 
 @check(("caller", "extension"), calls)
 def check_calls_stream(subject: Subject) -> None:
-    """A call has at least one chunk, a finish reason, and what it used on its last chunk."""
+    """Send at least one chunk, a finish reason, and what was used with the last chunk."""
     chunks = _run(_heard(subject, EchoCaller(), "call"))
 
     assert chunks, "it answered nothing"
@@ -62,7 +63,7 @@ def check_calls_stream(subject: Subject) -> None:
 
 @check(("solver", "extension"), lambda subject: "solve" in subject.hooks)
 def check_solving_streams(subject: Subject) -> None:
-    """A query is answered with text, by calls of its session."""
+    """Answer a query with text."""
     caller = EchoCaller(answer="The answer is 42.")
     chunks = _run(_heard(subject, caller, "solve"))
 
@@ -71,7 +72,7 @@ def check_solving_streams(subject: Subject) -> None:
 
 @check(("extension",), calls)
 def check_events_pass_through(subject: Subject) -> None:
-    """Chunks that it relays keep the provider's own events, in order."""
+    """Keep the provider's own events in the chunks it relays, in order."""
     bare = EchoCaller()._stream(_query().request)
     expected = _run(_all(bare))
     found = _run(_heard(subject, EchoCaller(), "call"))
@@ -82,7 +83,7 @@ def check_events_pass_through(subject: Subject) -> None:
 
 @check(ANSWERING, answers)
 def check_early_close_closes_the_inner_stream(subject: Subject) -> None:
-    """Whoever stops reading closes everything beneath at once; no task is left behind."""
+    """Close all that is beneath at once when the reader stops; leave no task behind."""
 
     async def stop_early() -> None:
         caller = EchoCaller()
@@ -100,7 +101,7 @@ def check_early_close_closes_the_inner_stream(subject: Subject) -> None:
 
 @check(ANSWERING, answers)
 def check_cancellation_propagates(subject: Subject) -> None:
-    """Cancelled in the middle of an answer, it ends as cancelled, and soon."""
+    """End as cancelled, and soon, when it is cancelled in the middle of an answer."""
 
     async def cancel() -> None:
         caller = _Hanging()
@@ -122,23 +123,24 @@ def check_cancellation_propagates(subject: Subject) -> None:
 
 @check(("extension",), answers)
 def check_none_passes_through(subject: Subject) -> None:
-    """Where nobody answers a call or a query, a wrapper of them returns None too."""
-    pipeline = subject.pipeline(subject.build(), toys=False)
+    """Return None from a wrapper where nobody answers the call or the query."""
+    hooks = manager_of(subject.build()).hook
+    served = [hooks.call(model=model) for model in toy_models()]
 
-    assert not pipeline.bind(toy_models()), "it answers for a model that nobody serves"
-    assert pipeline.solver() is None, "it solves where there is no solver"
+    assert served == [None] * len(served), "it answers for a model that nobody serves"
+    assert hooks.solve() is None, "it solves where there is no solver"
 
 
 @check(("extension",), decides)
 def check_decisions_stay_valid(subject: Subject) -> None:
-    """Wrapped or joined by it, embeddings, scores and rankings keep their shapes."""
+    """Leave embeddings, scores and rankings in their shapes when it wraps or joins them."""
     decisions = subject.pipeline(subject.fitted()).decide(QUERIES)
     assert len(decisions) == len(QUERIES), f"{len(decisions)} decisions, not {len(QUERIES)}"
 
 
 @check(("solver",))
 def check_uses_only_session_verbs(subject: Subject) -> None:
-    """It reaches models only by the public verbs of its session."""
+    """Reach models only by the public verbs of its session."""
 
     async def solve() -> RecordingSession:
         async with _session(subject, EchoCaller()) as session:
@@ -151,7 +153,7 @@ def check_uses_only_session_verbs(subject: Subject) -> None:
 
 @check(tuple(VERBS), lives)
 def check_lifespan_opens_twice(subject: Subject) -> None:
-    """Its lifespan can be entered and left, and then entered and left again; no task is left."""
+    """Open and close its lifespan, and then again; leave no task behind."""
 
     async def live() -> None:
         pipeline = subject.pipeline(subject.build())

@@ -38,7 +38,7 @@ def frozen_state(part: Any) -> dict[str, tuple[str, tuple[int, ...], bytes]] | N
 
 @check(DECIDING, learns)
 def check_unfitted_says_so(subject: Subject) -> None:
-    """Before it was trained it raises NotFitted, unless it can answer without training."""
+    """Raise NotFitted before training, or answer without it."""
     try:
         subject.decisions(subject.build())
     except NotFitted:
@@ -49,7 +49,7 @@ def check_unfitted_says_so(subject: Subject) -> None:
 
 @check(PARTS, learns)
 def check_fit_returns_a_new_part(subject: Subject) -> None:
-    """`fit` and `restore` return a new part and leave the one they are called on as it was."""
+    """Return a new part from `fit` and `restore`; leave the one they are called on alone."""
     part = subject.build()
     before = frozen_state(part)
     fitted = part.fit(subject.lesson())
@@ -64,7 +64,7 @@ def check_fit_returns_a_new_part(subject: Subject) -> None:
 
 @check(PARTS, learns)
 def check_state_is_plain_arrays(subject: Subject) -> None:
-    """Its state is arrays of finite numbers or of text, never of objects."""
+    """Keep as state arrays of finite numbers or of text, never of objects."""
     for name, array in subject.fitted().state().items():
         kind = np.asarray(array).dtype.kind
         assert kind in "biufU", f"'{name}' has dtype {np.asarray(array).dtype}"
@@ -73,7 +73,7 @@ def check_state_is_plain_arrays(subject: Subject) -> None:
 
 @check(PARTS, learns)
 def check_saved_and_loaded_is_the_same(subject: Subject) -> None:
-    """Saved by core and loaded into a part built alike, it decides and knows the same."""
+    """Decide and know the same after core saved it and loaded it into a part built alike."""
     part = subject.fitted()
     _plain(subject)
     with tempfile.TemporaryDirectory() as folder:
@@ -93,7 +93,7 @@ def check_saved_and_loaded_is_the_same(subject: Subject) -> None:
 
 @check(PARTS, learns)
 def check_fit_twice_is_fit_once(subject: Subject) -> None:
-    """Training again on the same outcomes gives the same bytes, from a new part and from a trained one."""  # noqa: E501
+    """Learn the same bytes from the same outcomes, whether new or already trained."""
     _plain(subject)
     once, lesson = subject.fitted(), subject.lesson()
     state = frozen_state(once)
@@ -104,7 +104,7 @@ def check_fit_twice_is_fit_once(subject: Subject) -> None:
 
 @check(("scorer",), learns)
 def check_beats_chance(subject: Subject) -> None:
-    """Trained on half of the toy outcomes, its `quality` chooses better than chance on the rest."""
+    """Choose better than chance, by its `quality`, on the toy outcomes that were held back."""
     subject.ready()
     train, test = subject.lesson().split(test=0.5, seed=0)
     fitted = subject.build().fit(train)
@@ -121,7 +121,7 @@ def check_beats_chance(subject: Subject) -> None:
 
 @check(PARTS, learns)
 def check_tolerates_gaps(subject: Subject) -> None:
-    """Cells that were never asked (NaN) neither stop it, nor warn, nor spread over whole columns."""
+    """Learn from outcomes with gaps (NaN) without a warning or a column that is all unknown."""
     subject.fitted()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -10,8 +10,9 @@ import pytest
 
 from llmrouter_core.catalogue import Entry, canonical, discover
 from llmrouter_core.testing.checks import fitting, perform
+from llmrouter_core.testing.house import House
 from llmrouter_core.testing.rules import Check, Unmet
-from llmrouter_core.testing.subject import House, Subject
+from llmrouter_core.testing.subject import Subject
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 

@@ -29,7 +29,7 @@ class RecordingSession:
     """A real session over toys, whose every use is noted.
 
     Args:
-        parts: Parts asked before the toys: a caller, an extension.
+        parts: Parts that stand in for the toys of their kinds: a caller, an extension.
         models: The pool; the toy models by default.
 
     Attributes:
@@ -41,7 +41,9 @@ class RecordingSession:
 
     def __init__(self, *parts: Part, models: Sequence[Model] | None = None) -> None:
         pool = {model.name: model for model in models or toy_models()}
-        self.pipeline = Pipeline(list(pool.values()), [*parts, *toy_parts()])
+        given = {part.kind for part in parts}
+        toys = [toy for toy in toy_parts() if toy.kind not in given]
+        self.pipeline = Pipeline(list(pool.values()), [*parts, *toys])
         calls = self.pipeline.bind(pool.values())
         self.verbs: list[str] = []
         self.strangers: list[str] = []

@@ -1,27 +1,24 @@
-"""What the checks look at: a house, and one of its entries with fresh parts built from it."""
+"""What the checks look at: an entry of a house, with fresh parts built from it."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import numpy as np
 from attrs import define, evolve, field
-from importlib_metadata import Distribution, EntryPoint, PackageNotFoundError
+from importlib_metadata import EntryPoint
 from numpy.typing import NDArray
 
 from llmrouter_core.artefacts import options
 from llmrouter_core.catalogue import VERBS, Entry, canonical
-from llmrouter_core.config import NAMED, SINGLE, Part, expand, load
-from llmrouter_core.errors import BrokenPlugin, ConfigError, LLMRouterError
+from llmrouter_core.config import NAMED, SINGLE, Part, load
+from llmrouter_core.errors import BrokenPlugin, LLMRouterError
 from llmrouter_core.pipeline import Pipeline
-from llmrouter_core.recipes import read_recipe
-from llmrouter_core.tables import parse
+from llmrouter_core.testing.house import House
 from llmrouter_core.testing.recording import toy_part, toy_parts
 from llmrouter_core.testing.rules import Unmet
 from llmrouter_core.testing.toys import toy_dataset, toy_models, toy_scores
@@ -44,70 +41,6 @@ _TOY_ENTRIES = tuple(
     )
     for kind, value in (("selector", "ToySelector"), ("caller", "EchoCaller"))
 )
-
-
-@define(eq=False)
-class House:
-    """One distribution, as it is installed.
-
-    Attributes:
-        distribution: Its name.
-        known: Every installed entry, its own and those of others.
-    """
-
-    distribution: str
-    known: Sequence[Entry]
-
-    @property
-    def entries(self) -> list[Entry]:
-        """Its own entries."""
-        name = canonical(self.distribution)
-        return [entry for entry in self.known if canonical(entry.distribution) == name]
-
-    @property
-    def name(self) -> str:
-        """What stands after `llmrouter-plugin-`."""
-        return canonical(self.distribution).removeprefix("llmrouter-plugin-")
-
-    @property
-    def metadata(self) -> Any:
-        """Its metadata, as installed."""
-        try:
-            return Distribution.from_name(self.distribution).metadata
-        except PackageNotFoundError:
-            raise Unmet(
-                f"{self.distribution} is not installed; see the check 'installed'"
-            ) from None
-
-    @property
-    def folder(self) -> Path | None:
-        """Folder of its package; found without importing it."""
-        spec = find_spec(self.entries[0].module.partition(".")[0])
-        places = list(spec.submodule_search_locations or ()) if spec else []
-        return Path(places[0]) if places else None
-
-    @property
-    def readme(self) -> str:
-        """Its README: from the checkout where there is one, for metadata may be older."""
-        path = self.folder and self.folder.parent / "README.md"
-        if path and path.is_file() and (path.parent / "pyproject.toml").is_file():
-            return path.read_text(encoding="utf-8")
-        return cast(str, self.metadata.json.get("description", ""))
-
-    def recipe(self) -> dict[str, Any]:
-        """Return the expanded tables of its `recipe.toml`.
-
-        Raises:
-            BrokenPlugin: It cannot be read.
-            ConfigError: It is not TOML, or its tables have the wrong shape.
-        """
-        [first, *_] = self.entries
-        raw = parse(read_recipe(first).encode(), "recipe.toml")
-        problems: list[str] = []
-        tables = expand(raw, self.known, problems, trusted=False)
-        if problems:
-            raise ConfigError("recipe.toml", problems)
-        return tables
 
 
 @define(eq=False, kw_only=True)

@@ -94,16 +94,11 @@ def toy_dataset(seed: int = 0, queries: int = 120, gaps: float = 0.1) -> Dataset
         ),
         models=tuple(model.name for model in models),
         tasks=tuple(list(TOPICS)[topic] for topic in topics),
-        **{
-            name: np.where(asked, values, np.nan)
-            for name, values in {
-                "quality": quality,
-                "cost": cost,
-                "input_tokens": read,
-                "output_tokens": written,
-                "latency": 0.1 + written * size / 1e4,
-            }.items()
-        },
+        quality=np.where(asked, quality, np.nan),
+        cost=np.where(asked, cost, np.nan),
+        input_tokens=np.where(asked, read, np.nan),
+        output_tokens=np.where(asked, written, np.nan),
+        latency=np.where(asked, 0.1 + written * size / 1e4, np.nan),
     )
 
 

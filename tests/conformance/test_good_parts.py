@@ -14,7 +14,7 @@ from llmrouter_core.catalogue import VERBS
 from llmrouter_core.testing import checks, conformance
 from llmrouter_core.testing.checks_entry import imported
 from llmrouter_core.testing.collecting import subjects
-from llmrouter_core.testing.subject import House
+from llmrouter_core.testing.house import House
 
 PATHED = """
 from attrs import define
@@ -178,7 +178,7 @@ def test_a_misspelt_argument_is_a_failure(site: Site, wrong: dict[str, Any]) -> 
     test = conformance("llmrouter-plugin-ridge", entries=site.entries(), **wrong)
     [param, *_] = collected(test).values()
 
-    with pytest.raises(pytest.fail.Exception, match="beats_chanse|rigde"):
+    with pytest.raises(pytest.fail.Exception, match=r"beats_chanse|rigde"):
         test(*param.values)
 
 

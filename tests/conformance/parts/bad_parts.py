@@ -30,6 +30,7 @@ from llmrouter_core import (
     Query,
     Request,
     Scores,
+    Secret,  # noqa: F401 - inherited annotations are read in the module of the class
     hookimpl,
 )
 

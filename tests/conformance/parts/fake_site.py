@@ -10,8 +10,9 @@ from typing import Any
 from llmrouter_core.catalogue import Entry, discover
 from llmrouter_core.testing import checks
 from llmrouter_core.testing.collecting import subjects
+from llmrouter_core.testing.house import House
 from llmrouter_core.testing.rules import Check, Unmet
-from llmrouter_core.testing.subject import House, Subject
+from llmrouter_core.testing.subject import Subject
 
 RECIPE = {
     "embedder": 'embedder = "counting"',
@@ -133,5 +134,5 @@ class Site:
             checks.perform(one, subject)
         except Unmet as reason:
             skipped[one.name] = reason
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a bad part makes a check raise
             failed[one.name] = error
