@@ -13,7 +13,6 @@ from attrs import define, evolve, field
 from llmrouter_core import (
     Call,
     Chunk,
-    ConfigError,
     Floats,
     LLMRouter,
     Model,
@@ -341,12 +340,10 @@ def test_embeddings_can_be_switched_off() -> None:
 
 
 def test_a_cache_is_not_taken_for_an_embedder() -> None:
-    """It is an extension, and a router whose embedder is missing says so."""
+    """It is an extension, although it answers for the embedder what it knows."""
     router = router_with(CacheExtension(), Letters(), Reader(), Scripted())
 
-    assert [part.kind for part in router.config.parts][:1] == ["extension"]
-    with pytest.raises(ConfigError, match="embedder"):
-        router_with(CacheExtension(), Reader(), Scripted()).decide("a")
+    assert [part.kind for part in router.config.parts][:2] == ["extension", "selector"]
 
 
 def test_a_config_caches_simulated_models() -> None:
