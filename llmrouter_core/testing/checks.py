@@ -62,11 +62,11 @@ def page() -> str:
     """Return one line for each check, as `docs/conformance.md` lists them."""
     lines = []
     for module in MODULES:
-        title = (module.__doc__ or "").partition("\n")[0].strip().rstrip(".")
-        lines += [f"### {title}", ""]
+        title = (module.__doc__ or "").partition("\n")[0].removeprefix("Rules for ").rstrip(".")
+        lines += [f"### {title[:1].upper()}{title[1:]}", ""]
         lines += [f"- `{one.name}` ({_kinds(one)}): {one.rule}" for one in _of(module)]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join(lines[:-1]) + "\n"
 
 
 def _kinds(one: Check) -> str:
