@@ -11,7 +11,7 @@ def main() -> None:
     """Run the command line and exit."""
     from llmrouter_core.cli.group import llmrouter
 
-    for stream in (sys.stdout, sys.stderr):  # a terminal without UTF-8 gets "?", never an error
+    for stream in (sys.stdin, sys.stdout, sys.stderr):  # "?" instead of an encoding error
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     llmrouter()

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 from attrs import asdict
 
-from llmrouter_core.cli.console import as_json, config_argument, number, query_of, say
+from llmrouter_core.cli.console import as_json, config_argument, example, query_of, say
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.types import Answer, Query
 
 
-@click.command()
+@click.command(epilog=example('llmrouter ask router.toml "What is the capital of France?"'))
 @config_argument
 @click.argument("query")
 @click.option("--user", help="Who asks.")
 @click.option("--stream/--no-stream", default=True, help="Print words as they arrive.")
 @click.option("--json", "json_", is_flag=True, help="Print the whole answer as one JSON object.")
 def command(config: Path, query: str, user: str | None, stream: bool, json_: bool) -> None:
-    r"""Answer QUERY with the model of CONFIG worth using for it; - reads QUERY from stdin.
+    """Answer QUERY with the model of CONFIG worth using for it; - reads QUERY from stdin.
 
     The answer goes to stdout; which model gave it, and what it cost, to stderr.
-
-    \b
-    Example:
-      llmrouter ask router.toml "What is the capital of France?"
     """
     text = sys.stdin.read() if query == "-" else query
     asked = query_of(text, user, {})
@@ -65,7 +62,7 @@ def _streamed(router: LLMRouter, query: Query) -> Answer:
 def _summary(answer: Answer) -> str:
     usage = answer.usage
     about = "about " if usage.estimated else ""
-    cost = "cost unknown" if answer.cost is None else f"${number(answer.cost)}"
+    cost = "cost unknown" if answer.cost is None else f"${Decimal(f'{answer.cost:.2e}'):f}"
     calls = f", {len(answer.steps)} calls" if len(answer.steps) > 1 else ""
     return (
         f"{answer.model}: {about}{usage.input_tokens:,} + {usage.output_tokens:,} tokens, {cost}, "

@@ -9,24 +9,20 @@ from typing import Any
 import attrs
 import click
 
-from llmrouter_core.cli.console import config_argument, warn
+from llmrouter_core.cli.console import config_argument, example, warn
 from llmrouter_core.errors import NotFitted
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.secret import Secret
 from llmrouter_core.training import Trainable
 
 
-@click.command()
+@click.command(epilog=example("llmrouter check router.toml"))
 @config_argument
 def command(config: Path) -> None:
-    r"""Build the router that CONFIG describes and say everything that is wrong with it.
+    """Build the router that CONFIG describes and say everything that is wrong with it.
 
     Nothing is sent. Exit code 2 means that something must be mended; a warning is for what may
     still be missing, such as a key in the environment.
-
-    \b
-    Example:
-      llmrouter check router.toml
     """
     with LLMRouter(config) as router:
         for warning in _unset(router):

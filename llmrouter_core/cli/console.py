@@ -80,6 +80,11 @@ def progress(label: str) -> Iterator[Callable[[float], None]]:
         yield lambda share: bars.update(task, completed=share)
 
 
+def example(*lines: str) -> str:
+    """Return *lines* as the end of a command's help: an example to copy, never reflowed."""
+    return "\n".join(["\b", "Example:", *(f"  {line}" for line in lines)])
+
+
 def config_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument CONFIG."""
     return click.argument("config", type=Path)(function)
@@ -95,6 +100,11 @@ def query_of(text: str, user: str | None, facts: dict[str, Any]) -> Query:
         return Query.of(text, user=user, facts=facts)
     except ValueError as error:
         raise Misuse(str(error)) from None
+
+
+def printable(text: str) -> str:
+    """Return *text* without what would move a terminal's cursor or change its colours."""
+    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -15,8 +15,10 @@ from llmrouter_core.cli.console import (
     as_json,
     config_argument,
     console,
+    example,
     grid,
     number,
+    printable,
     query_of,
 )
 from llmrouter_core.router import LLMRouter
@@ -29,11 +31,16 @@ if TYPE_CHECKING:
 _BATCH = 1024  # queries decided at a time
 
 
-@click.command()
+@click.command(
+    epilog=example('llmrouter decide router.toml "Prove that 2 is prime" --fact tradeoff=0.8')
+)
 @config_argument
 @click.argument("queries", nargs=-1)
 @click.option(
-    "--input", "file", type=click.File(encoding="utf-8"), help="One query a line; - is stdin."
+    "--input",
+    "file",
+    type=click.File(encoding="utf-8", errors="replace"),
+    help="One query a line; - is stdin.",
 )
 @click.option("--user", help="Who asks.")
 @click.option("--fact", "facts", multiple=True, metavar="KEY=VALUE", help="What parts may read.")
@@ -46,12 +53,7 @@ def command(
     facts: tuple[str, ...],
     json_: bool,
 ) -> None:
-    r"""Show how CONFIG ranks the models for each of QUERIES, and why; nothing is sent.
-
-    \b
-    Example:
-      llmrouter decide router.toml "Prove that 2 is prime" --fact tradeoff=0.8
-    """
+    """Show how CONFIG ranks the models for each of QUERIES, and why; nothing is sent."""
     known = dict(map(_fact, facts))
     lines = (line for line in file or () if line.strip())
     prompts = (query_of(text.strip("\n"), user, known) for text in chain(queries, lines))
@@ -87,7 +89,7 @@ def _batches(items: Iterable[Any]) -> Iterator[Sequence[Any]]:
 
 def _print(decision: Decision) -> None:
     out = console()
-    out.print(f"{' '.join(decision.query.text.split())[:200]}", style="bold")
+    out.print(printable(" ".join(decision.query.text.split())[:200]), style="bold")
     out.print(table(decision))
     out.print()
 
@@ -112,5 +114,5 @@ def table(decision: Decision) -> Table:
                 cell += f" ± {number(float(one.std[column]) * factor, 2)}"
             cells.append(cell)
         why = [decision.excluded.get(name, "")] if decision.excluded else []
-        found.add_row(rank.get(name, "-"), name, *cells, *why)
+        found.add_row(rank.get(name, "-"), printable(name), *cells, *why)
     return found

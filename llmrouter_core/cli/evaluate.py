@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from llmrouter_core.cli.console import as_json, config_argument, console, progress, say
+from llmrouter_core.cli.console import as_json, config_argument, console, example, progress, say
 from llmrouter_core.cli.report import shares, table
 from llmrouter_core.evaluation import evaluate
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.training import Dataset
 
 
-@click.command()
+@click.command(epilog=example("llmrouter evaluate router.toml test.jsonl --train train.jsonl"))
 @config_argument
 @click.argument("data", type=Path)
 @click.option(
@@ -33,14 +33,10 @@ from llmrouter_core.training import Dataset
 @click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 def command(config: Path, data: Path, train: Path, resamples: int, seed: int, json_: bool) -> None:
-    r"""Replay the router of CONFIG over the outcomes in DATA, beside the policies to beat.
+    """Replay the router of CONFIG over the outcomes in DATA, beside the policies to beat.
 
     The policies: the cheapest model, the best single model, a random one, and the oracle, which
     knows the best model of each query.
-
-    \b
-    Example:
-      llmrouter evaluate router.toml test.jsonl --train train.jsonl
     """
     with LLMRouter(config) as router:
         test, learned = Dataset.read(data), Dataset.read(train)

@@ -11,6 +11,7 @@ import click
 
 from llmrouter_core import __version__
 from llmrouter_core.catalogue import Entry, discover, find
+from llmrouter_core.cli.console import example, printable
 from llmrouter_core.errors import BrokenPlugin, ConfigError, LLMRouterError
 
 COMMANDS: Mapping[str, str] = {
@@ -106,26 +107,22 @@ def problems(error: LLMRouterError) -> list[str]:
     return [printable(" ".join(problem.split())) for problem in found]
 
 
-def printable(text: str) -> str:
-    """Return *text* without what would move a terminal's cursor or change its colours."""
-    return "".join(char if char.isprintable() else "�" for char in text)
-
-
 def _debug(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
     return value or os.environ.get("LLMROUTER_DEBUG", "") not in ("", "0")
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example(
+        "llmrouter init smallest-llm > router.toml",
+        'llmrouter ask router.toml "What is the capital of France?"',
+    ),
+)
 @click.version_option(__version__, prog_name="llmrouter")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summaries on stderr.")
 @click.option("--debug", is_flag=True, callback=_debug, help="Show where an error comes from.")
 @click.pass_context
 def llmrouter(ctx: click.Context, quiet: bool, debug: bool) -> None:
-    r"""Answer each query with the model worth using for it.
-
-    \b
-    Example:
-      llmrouter init smallest-llm > router.toml
-      llmrouter ask router.toml "What is the capital of France?"
-    """
+    """Answer each query with the model worth using for it."""
     ctx.obj = quiet

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from llmrouter_core.catalogue import KINDS, Entry, discover, find
-from llmrouter_core.cli.console import say
+from llmrouter_core.cli.console import example, say
 from llmrouter_core.config import expand
 from llmrouter_core.errors import PluginError, UnknownPlugin
 from llmrouter_core.recipes import read_recipe, resolve
@@ -47,17 +47,13 @@ price = { input = 0.10, output = 0.32 }
 """
 
 
-@click.command()
+@click.command(epilog=example("llmrouter init smallest-llm > router.toml"))
 @click.argument("name")
 def command(name: str) -> None:
-    r"""Print a complete config that uses the plugin NAME, to edit and to keep.
+    """Print a complete config that uses the plugin NAME, to edit and to keep.
 
     It is the recipe that the plugin's author publishes; where that lists no models, two are
     added as a pattern.
-
-    \b
-    Example:
-      llmrouter init smallest-llm > router.toml
     """
     entries = discover()
     text = starting(_with_recipe(entries, name), entries)

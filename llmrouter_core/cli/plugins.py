@@ -7,24 +7,19 @@ import sys
 import click
 
 from llmrouter_core.catalogue import KINDS, Entry, discover
-from llmrouter_core.cli.console import as_json, console, grid
-from llmrouter_core.cli.group import printable
+from llmrouter_core.cli.console import as_json, console, example, grid, printable
 from llmrouter_core.errors import LLMRouterError
 
 
-@click.command()
+@click.command(epilog=example("llmrouter plugins scorer"))
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @click.option("--check", is_flag=True, help="Import each one and show which are broken.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(kind: str | None, check: bool, json_: bool) -> None:
-    r"""List the installed plugins, or those of one KIND.
+    """List the installed plugins, or those of one KIND.
 
     Reads labels only; with --check each plugin is imported, and any that is broken makes the
     exit code 1.
-
-    \b
-    Example:
-      llmrouter plugins scorer
     """
     entries = [entry for entry in discover() if kind in (None, entry.kind)]
     faults = {entry: _fault(entry) for entry in entries} if check else {}

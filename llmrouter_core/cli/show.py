@@ -12,21 +12,17 @@ import click
 
 from llmrouter_core.artefacts import options
 from llmrouter_core.cli import toml
-from llmrouter_core.cli.console import as_json, config_argument
+from llmrouter_core.cli.console import as_json, config_argument, example
 from llmrouter_core.config import SINGLE, Config, Part, load
 
 
-@click.command()
+@click.command(epilog=example("llmrouter show router.toml"))
 @config_argument
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(config: Path, json_: bool) -> None:
-    r"""Print CONFIG with its recipe and every option written out.
+    """Print CONFIG with its recipe and every option written out.
 
     What is printed is a config itself and means the same, on whichever version of the recipe.
-
-    \b
-    Example:
-      llmrouter show router.toml
     """
     found = load(config)
     if json_:

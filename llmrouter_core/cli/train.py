@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from llmrouter_core.cli.console import as_json, config_argument, console, progress, say
+from llmrouter_core.cli.console import as_json, config_argument, console, example, progress, say
 from llmrouter_core.cli.report import shares, table
 from llmrouter_core.config import Config, load
 from llmrouter_core.errors import ConfigError, DatasetError
@@ -15,7 +15,7 @@ from llmrouter_core.router import LLMRouter
 from llmrouter_core.training import Dataset, Trainable
 
 
-@click.command()
+@click.command(epilog=example("llmrouter train router.toml outcomes.jsonl --all"))
 @config_argument
 @click.argument("data", type=Path)
 @click.option("--out", type=Path, help="Folder for what is learned.")
@@ -40,14 +40,10 @@ def command(
     everything: bool,
     json_: bool,
 ) -> None:
-    r"""Let the parts of CONFIG learn from the outcomes in DATA, and report how good they are.
+    """Let the parts of CONFIG learn from the outcomes in DATA, and report how good they are.
 
     DATA is JSONL, one line per query and model: query, model, score, and where known cost,
     output_tokens, latency, task, group. Queries of one group are never split.
-
-    \b
-    Example:
-      llmrouter train router.toml outcomes.jsonl --all
     """
     found = load(config)
     router = _untrained(found)
