@@ -34,11 +34,11 @@ from llmrouter_core.catalogue import discover
 found = []
 for entry in discover():
     try:
-        loaded = entry.load()
+        entry.load()
     except PluginError as error:
         place = str(error)
     else:
-        place = sys.modules[getattr(loaded, "__module__", None) or loaded.__name__].__file__
+        place = sys.modules[entry.module].__file__
     found.append([entry.distribution, entry.kind, entry.name, place])
 print(json.dumps(found))
 """
