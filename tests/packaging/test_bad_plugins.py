@@ -11,7 +11,13 @@ import pytest
 
 from llmrouter_core import LLMRouter, LLMRouterError
 from llmrouter_core.catalogue import discover, find
-from llmrouter_core.errors import AmbiguousPlugin, BadResult, BrokenPlugin, ConfigError
+from llmrouter_core.errors import (
+    AmbiguousPlugin,
+    BadResult,
+    BrokenPlugin,
+    ConfigError,
+    PluginError,
+)
 
 Publish = Callable[..., None]
 
@@ -209,6 +215,47 @@ def test_a_wrong_result_names_whose_it_is(case: str, publish: Publish) -> None:
 
     with pytest.raises(BadResult) as caught:
         router.decide("hello")
+
+    assert "(bad-plugin 1.2)" in str(caught.value)
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert answers() == "fine"
+
+
+WRONG_ANSWERERS = {
+    "caller-that-raises": ("caller", "def call(self, model):\n    return {}['key']", "KeyError"),
+    "caller-of-text": ("caller", "def call(self, model):\n    return 'hello'", "returned str"),
+    "solver-that-raises": ("solver", "def solve(self):\n    return 1 / 0", "ZeroDivisionError"),
+    "solver-of-text": ("solver", "def solve(self):\n    return 'hello'", "returned str"),
+    "wrapper-that-raises": (
+        "extension",
+        "def select(self):\n    yield\n    raise ValueError('spoiled')",
+        "ValueError in 'select': spoiled",
+    ),
+    "wrapper-of-nonsense": (
+        "extension",
+        "def select(self):\n    yield\n    return 'first'",
+        "shape str",
+    ),
+    "wrapper-without-yield": (
+        "extension",
+        "def select(self):\n    return None",
+        "misuses a hook",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_ANSWERERS)
+def test_a_part_that_cannot_answer_is_named_before_any_call(case: str, publish: Publish) -> None:
+    """Callers, solvers and wrappers are judged when the router is built or first decides."""
+    kind, body, fault = WRONG_ANSWERERS[case]
+    mark = "@hookimpl(wrapper=True)" if kind == "extension" else "@hookimpl"
+    publish(
+        "bad-plugin", part(f"{mark}\n{body}"), {f"llmrouter.{kind}": {"bad": "bad_plugin:Part"}}
+    )
+
+    with pytest.raises(PluginError) as caught, LLMRouter(HEALTHY | {kind: "bad"}) as router:
+        router.route("hello")
 
     assert "(bad-plugin 1.2)" in str(caught.value)
     assert fault in str(caught.value)
