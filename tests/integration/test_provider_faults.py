@@ -71,21 +71,31 @@ def nothing_left() -> Iterator[None]:
     gc.collect()
 
 
-def router(provider: Provider, *names: str, retry: bool = True, **options: Any) -> LLMRouter:
-    """Return a router over models of growing size, with limits fit for tests."""
-    limits = {"connect": 0.5, "first_byte": 0.15, "idle": 0.15, "deadline": 0.4}
-    settings = {
-        "base_url": provider.url,
-        "largest_response": CAP,
-        "api_key": Secret(KEY),
-        **limits,
-        **options,
-    }
+def router(
+    provider: Provider, *names: str, retry: bool = True, tight: bool = False, **options: Any
+) -> LLMRouter:
+    """Return a router over models of growing size.
+
+    Only the first has limits that a test may wait for, and only if they are *tight*: a healthy
+    answer is never late, however busy the machine is.
+    """
+    patient: dict[str, Any] = {"connect": 5.0, "first_byte": 10.0, "idle": 10.0, "deadline": 20.0}
+    hasty = {"first_byte": 0.15, "idle": 0.15, "deadline": 0.4} if tight else {}
+    common = {"base_url": provider.url, "largest_response": CAP, "api_key": Secret(KEY)}
+    settings = patient | common
     again = [RetryExtension(base=0.001, longest=0.002, seed=0)] if retry else []
     price = Price(input=1.0, output=2.0)
     return LLMRouter(
-        models=[Model(name=name, size=size, price=price) for size, name in enumerate(names, 1)],
-        parts=[SmallestLlmSelector(), OpenaiCaller(**settings), *again],
+        models=[
+            Model(name=name, size=size, price=price, caller="rest" if size > 1 else "first")
+            for size, name in enumerate(names, start=1)
+        ],
+        parts=[
+            SmallestLlmSelector(),
+            OpenaiCaller(name="first", **(settings | hasty | options)),
+            OpenaiCaller(name="rest", **(settings | options)),
+            *again,
+        ],
     )
 
 
@@ -112,7 +122,7 @@ async def quiet() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-def closed(provider: Provider, within: float = 0.5) -> None:
+def closed(provider: Provider, within: float = 1) -> None:
     """Check that the client closes every connection in time."""
     until = time.monotonic() + within
     while provider.open and time.monotonic() < until:
@@ -121,6 +131,8 @@ def closed(provider: Provider, within: float = 0.5) -> None:
 
 
 ERROR = {"error": {"message": f"key {KEY} is over its limit", "code": 429}}
+
+SLOW = {"no first byte", "no first word", "dripping comments", "stall", "drip"}
 
 # The fault, what it becomes, and how often a lone model is asked.
 FAULTS: dict[str, tuple[Reply, type[CallError], int]] = {
@@ -174,7 +186,7 @@ def test_another_model_answers_instead_at_once(provider: Provider, fault: str) -
     """With an alternative left, a fault before the first word costs one attempt and no cent."""
     provider.replies("small", FAULTS[fault][0])
     provider.replies("large", tells("Paris"))
-    answer = ask(provider, router(provider, "small", "large"))
+    answer = ask(provider, router(provider, "small", "large", tight=fault in SLOW))
 
     assert (answer.text, answer.model, answer.finish) == ("Paris", "large", "stop")
     assert [len(provider.asked[name]) for name in ("small", "large")] == [1, 1]
@@ -189,7 +201,7 @@ def test_a_lone_model_is_asked_again_only_if_that_may_help(provider: Provider, f
     reply, kind, attempts = FAULTS[fault]
     provider.replies("small", reply)
     with pytest.raises(kind) as raised:
-        ask(provider, router(provider, "small"))
+        ask(provider, router(provider, "small", tight=fault in SLOW))
 
     assert type(raised.value) is kind
     assert raised.value.model == "small"
@@ -211,7 +223,7 @@ def test_a_bad_request_is_sent_to_nobody_else(provider: Provider) -> None:
 
 def test_a_lone_model_that_recovers_is_paid_once(provider: Provider) -> None:
     """Attempts that failed before their first word are not charged."""
-    provider.replies("small", says(500), stalls(sse([ROLE])), tells("Paris"))
+    provider.replies("small", says(500), hangs_up(), tells("Paris"))
     answer = ask(provider, router(provider, "small"))
 
     assert answer.text == "Paris"
@@ -247,7 +259,7 @@ def test_a_closed_port_is_passed_over(provider: Provider) -> None:
 
     assert answer.text == "Paris"
     assert "cannot be reached" in (answer.steps[0].error or "")
-    assert answer.steps[0].seconds < 0.25
+    assert answer.steps[0].seconds < 1
 
 
 def test_a_host_that_never_accepts_passes_the_connect_limit(provider: Provider) -> None:
@@ -259,7 +271,7 @@ def test_a_host_that_never_accepts_passes_the_connect_limit(provider: Provider) 
             waiting.setblocking(False)
             waiting.connect_ex(deaf.getsockname())
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        built = router(provider, "small", base_url=url, connect=0.1, first_byte=5.0, retry=False)
+        built = router(provider, "small", base_url=url, connect=0.1, retry=False)
         with pytest.raises(TimedOut, match=r"not connected within 0\.1 s \(limit 'connect'\)"):
             ask(provider, built)
 
@@ -278,8 +290,8 @@ def test_a_provider_without_tls_never_sees_the_key(provider: Provider) -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         url = f"https://127.0.0.1:{plain.getsockname()[1]}"
-        built = router(provider, "small", base_url=url, first_byte=5.0, deadline=5.0, retry=False)
-        with pytest.raises(Unavailable, match="cannot be reached: .*SSL"):
+        built = router(provider, "small", base_url=url, retry=False)
+        with pytest.raises(Unavailable, match=r"cannot be reached: .*SSL"):
             ask(provider, built)
         thread.join()
 
@@ -307,7 +319,7 @@ def test_a_fault_after_the_first_word_is_an_error_and_never_an_answer(
     """What has been said cannot be taken back: no fallback, no retry, no silent end."""
     reply, error = kind
     provider.replies("small", reply)
-    built = router(provider, "small", "large")
+    built = router(provider, "small", "large", tight=fault in SLOW)
     texts = []
 
     async def read() -> None:
@@ -365,7 +377,7 @@ def test_no_cut_at_any_byte_is_silent(provider: Provider, framing: str) -> None:
 def test_a_huge_body_is_not_held_in_memory(provider: Provider, reply: Reply) -> None:
     """Reading stops at the limit, in bytes sent and in bytes kept."""
     provider.replies("small", reply)
-    built = router(provider, "small", deadline=5.0, first_byte=5.0, retry=False)
+    built = router(provider, "small", retry=False)
     tracemalloc.start()
     try:
         with pytest.raises(BadResponse, match="larger than 1048576 bytes"):
@@ -379,9 +391,9 @@ def test_a_huge_body_is_not_held_in_memory(provider: Provider, reply: Reply) -> 
 
 
 def test_a_client_that_leaves_takes_the_upstream_call_along(provider: Provider) -> None:
-    """Cancelling the task closes the provider's connection within a quarter of a second."""
+    """Cancelling the task closes the provider's connection at once."""
     provider.replies("small", stalls(sse(story()[:3])))
-    built = router(provider, "small", idle=30.0, deadline=30.0)
+    built = router(provider, "small")
 
     async def leave() -> None:
         async with built:
@@ -396,7 +408,7 @@ def test_a_client_that_leaves_takes_the_upstream_call_along(provider: Provider) 
             started = time.monotonic()
             while provider.open:
                 await asyncio.sleep(0.005)
-            assert time.monotonic() - started < 0.25
+            assert time.monotonic() - started < 1
             await quiet()
 
     asyncio.run(leave())
@@ -406,12 +418,12 @@ def test_a_client_that_leaves_takes_the_upstream_call_along(provider: Provider) 
 def test_a_reader_that_stops_early_closes_the_stream(provider: Provider) -> None:
     """Closing the iterator, in a script without a loop, closes the connection."""
     provider.replies("small", stalls(sse(story()[:3])))
-    with router(provider, "small", idle=30.0, deadline=30.0) as built:
+    with router(provider, "small") as built:
         chunks = built.stream("hi")
         assert next(chunks).text == ""  # the role, which waited for the first word
         assert next(chunks).text == "P"
         chunks.close()  # type: ignore[attr-defined]
-        closed(provider, within=0.25)
+        closed(provider)
 
 
 def test_a_healthy_provider_keeps_its_connection(provider: Provider) -> None:
@@ -434,10 +446,10 @@ def test_a_healthy_provider_keeps_its_connection(provider: Provider) -> None:
 
 
 def test_many_calls_at_once_leave_nothing_behind(provider: Provider) -> None:
-    """Forty calls, half of them failing over, share at most eight connections."""
+    """Forty calls, half of them failing over, share at most four connections a caller."""
     provider.replies("small", *(says(500) if n % 2 else tells("a") for n in range(40)))
     provider.replies("large", tells("b"))
-    built = router(provider, "small", "large", connections=8, first_byte=5.0, deadline=5.0)
+    built = router(provider, "small", "large", connections=4)
     most = 0
 
     async def flood() -> list[Answer]:

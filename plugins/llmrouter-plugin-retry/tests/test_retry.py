@@ -186,7 +186,7 @@ def test_cancelling_ends_the_wait_at_once() -> None:
             await asyncio.sleep(0.005)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(task, timeout=0.2)
+                await asyncio.wait_for(task, timeout=1)
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(leave())
