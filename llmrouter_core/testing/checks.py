@@ -41,10 +41,23 @@ def fitting(subject: Subject) -> list[Check]:
     if subject.kind == "house":
         own = [one for one in CHECKS if "house" in one.kinds]
         return own if subject.house.entries else own[:1]
-    try:
-        return [one for one in CHECKS if subject.kind in one.kinds and one.when(subject)]
-    except (Unmet, PluginError):
+    if subject.kind != "router" and not _loads(subject):
         return [one for one in CHECKS if one.name == "entry_point_loads"]
+    return [one for one in CHECKS if subject.kind in one.kinds and _promised(one, subject)]
+
+
+def _loads(subject: Subject) -> bool:
+    try:
+        return subject.entry is not None and bool(subject.entry.load())
+    except PluginError:
+        return False
+
+
+def _promised(one: Check, subject: Subject) -> bool:
+    try:
+        return one.when(subject)
+    except Unmet:
+        return False
 
 
 def perform(check: Check, subject: Subject) -> None:

@@ -202,12 +202,14 @@ def _query() -> Query:
 async def _session(subject: Subject, caller: Any) -> AsyncIterator[RecordingSession]:
     """Return an open session of *subject*'s part over *caller*, if it is not one itself."""
     part = subject.fitted()
-    parts = [part_of(subject, part)]
-    offer = getattr(part, "pool", None)
+    subject.pipeline(part)  # complains of a hook that is misused
+    parts, offer = [part_of(subject, part)], getattr(part, "pool", None)
     models = tuple(offer()) if callable(offer) else ()
     if subject.kind != "caller":
         parts.append(toy_part("caller", caller, "inner"))
-    subject.pipeline(part)
+        known = {model.name for model in toy_models()}
+        helpers = [model for model in subject.house.helpers() if model.name not in known]
+        models = (*toy_models(), *helpers)
     session = RecordingSession(*parts, models=models or toy_models())
     async with session.pipeline.lifespan():
         yield session

@@ -12,10 +12,11 @@ from importlib_metadata import Distribution, PackageNotFoundError
 
 from llmrouter_core.catalogue import Entry, canonical
 from llmrouter_core.config import expand
-from llmrouter_core.errors import ConfigError
+from llmrouter_core.errors import ConfigError, LLMRouterError
 from llmrouter_core.recipes import read_recipe
 from llmrouter_core.tables import parse
 from llmrouter_core.testing.rules import Unmet
+from llmrouter_core.types import Model
 
 
 @define(eq=False)
@@ -63,6 +64,14 @@ class House:
         if path and path.is_file() and (path.parent / "pyproject.toml").is_file():
             return path.read_text(encoding="utf-8")
         return cast(str, self.metadata.json.get("description", ""))
+
+    def helpers(self) -> list[Model]:
+        """Return the models that its recipe lists, as helpers: callable, and never a candidate."""
+        try:
+            listed = self.recipe()["model"]
+        except LLMRouterError:
+            return []
+        return [Model(name=name, routable=False) for name in listed]
 
     def recipe(self) -> dict[str, Any]:
         """Return the expanded tables of its `recipe.toml`.

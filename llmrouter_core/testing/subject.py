@@ -84,9 +84,12 @@ class Subject:
         """Return what the entry names."""
         assert self.entry is not None
         try:
-            return self.entry.load()
+            loaded = self.entry.load()
         except BrokenPlugin as error:
             raise Unmet(f"{error}; see the check 'entry_point_loads'") from error
+        if self.kind in VERBS and not attrs.has(loaded):
+            raise Unmet(f"{self} is not an attrs class; see the check 'is_a_plain_class'")
+        return loaded
 
     @property
     def learns(self) -> bool:

@@ -25,6 +25,20 @@ class PathedCaller(ParrotCaller):
     path: str
 """
 
+JUDGED = """
+from contextlib import aclosing
+from attrs import define
+from good_parts import PlainSolver
+@define(eq=False, kw_only=True)
+class JudgedSolver(PlainSolver):
+    "Ask the judge first."
+    async def _answer(self, session, query):
+        await session.ask("judge", query.request)
+        async with aclosing(PlainSolver._answer(self, session, query)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+"""
+
 
 def names(site: Site, distribution: str) -> set[str]:
     """Return the checks that a house is put to."""
@@ -111,6 +125,19 @@ def test_examples_may_be_options_a_part_or_a_context(site: Site) -> None:
     assert set(without) == {"constructible"}
     assert results == [({}, {}), ({}, {})]
     assert closed
+
+
+def test_a_solver_finds_the_helpers_of_its_recipe(site: Site) -> None:
+    """A solver that asks a judge needs no example where its recipe lists one."""
+    site.add(
+        "judged",
+        points={"solver/judged": "llmrouter_plugin_judged:JudgedSolver"},
+        code=JUDGED,
+        toml='selector = "greedy"\ncaller = "parrot"\nsolver = "judged"\n[model.judge]\n'
+        "routable = false\n[model.pupil]\n",
+    )
+
+    assert site.check("judged") == ({}, {})
 
 
 def test_an_example_may_be_a_built_part(site: Site) -> None:

@@ -84,6 +84,16 @@ class PositionalSelector:
         return np.tile(np.array(order, dtype=np.intp), (len(queries), 1))
 
 
+@breaks("is_a_plain_class")
+class BareSelector:
+    """Be a class like any other."""
+
+    @hookimpl
+    def select(self, queries: Sequence[Query], models: Sequence[Model]) -> Ints:
+        order = sorted(range(len(models)), key=lambda column: models[column].scale)
+        return np.tile(np.array(order, dtype=np.intp), (len(queries), 1))
+
+
 @breaks("constructible")
 @part
 class NeedyEmbedder(CountingEmbedder):
