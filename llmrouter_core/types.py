@@ -212,6 +212,11 @@ def _read(payload: Mapping[str, Any]) -> str:
     return Request(payload=payload).text
 
 
+def _equal(one: Any, other: Any) -> bool:
+    """Return whether two arrays are equal, where what is unknown equals what is unknown."""
+    return one is other or (one is not None and np.array_equal(one, other, equal_nan=True))
+
+
 @frozen
 class Scores:
     """One prediction for every query and model.
@@ -225,8 +230,8 @@ class Scores:
     """
 
     name: str
-    values: Floats = field(eq=cmp_using(eq=np.array_equal))
-    std: Floats | None = field(default=None, eq=cmp_using(eq=np.array_equal))
+    values: Floats = field(eq=cmp_using(eq=_equal))
+    std: Floats | None = field(default=None, eq=cmp_using(eq=_equal))
 
 
 @frozen(kw_only=True)
