@@ -47,11 +47,10 @@ class Pipeline:
         for part in reversed(ordered):
             self._register(part)
         hooks = self._manager.hook
-        self._embedders, self._selectors, self._scorers = (
+        self._embedders, self._selectors = (
             [impl for impl in hook.get_hookimpls() if not impl.wrapper]
-            for hook in (hooks.embed, hooks.select, hooks.score)
+            for hook in (hooks.embed, hooks.select)
         )
-        self._has_scores = bool(hooks.score.get_hookimpls())
         self.wants_embeddings = any(
             "embeddings" in impl.argnames for impl in hooks.score.get_hookimpls()
         )
@@ -82,12 +81,12 @@ class Pipeline:
             ConfigError: There is no embedder.
             BadResult: An embedder returned something else.
         """
-        found = self._ask("embed", queries=queries)
-        if found is None:
+        if not self._embedders:
             raise ConfigError("router", ['there is no embedder; add: embedder = "hashing"'])
-        shape = getattr(found, "shape", None)
+        found = self._ask("embed", queries=queries)
         if not isinstance(found, np.ndarray) or found.ndim != 2 or len(found) != len(queries):
-            self._blame("embed", f"returned shape {shape}, expected ({len(queries)}, d)")
+            got = getattr(found, "shape", type(found).__name__)
+            self._blame("embed", f"returned shape {got}, expected ({len(queries)}, d)")
         if found.dtype != np.float32:
             self._blame("embed", f"returned {found.dtype}, expected float32")
         return found
@@ -106,6 +105,8 @@ class Pipeline:
         found = self._ask(
             "score", queries=queries, models=self.models, embeddings=embeddings
         )
+        if not isinstance(found, list):  # a wrapper's doing
+            self._blame("score", f"returned {type(found).__name__}, expected a list of Scores")
         shape = (len(queries), len(self.models))
         scores: dict[str, Scores] = {}
         for item in found:
@@ -152,10 +153,12 @@ class Pipeline:
                 self._blame("select", "ranked a model twice")
             if min(row) < -1 or max(row) >= m:
                 self._blame("select", f"ranked a column outside -1..{m - 1}")
-        vetoes = [one.values for one in scores.values() if np.isneginf(one.values).any()]
-        if vetoes:
-            never = np.isneginf(np.stack(vetoes)).any(axis=0)  # (v, n, m) -> (n, m)
-            banned = never[np.arange(n)[:, None], ranking] | (ranking < 0)  # (n, k)
+        banned = ranking < 0  # (n, k)
+        for one in scores.values():
+            never = np.isneginf(one.values)  # (n, m)
+            if never.any():
+                banned |= never[np.arange(n)[:, None], ranking]
+        if banned.any():
             order = np.argsort(banned, axis=1, kind="stable")  # what is left moves to the front
             ranking = np.take_along_axis(np.where(banned, -1, ranking), order, axis=1)
         return ranking.astype(np.intp, copy=False)
@@ -230,11 +233,18 @@ class Pipeline:
     def bind(self, models: Iterable[Model]) -> dict[str, Call]:
         """Return the function that calls each model, by name; a stranger is left out."""
         calls = {model.name: self._ask("call", model=model) for model in models}
+        for name, call in calls.items():
+            if call is not None and not callable(call):
+                self._blame("call", f"returned {type(call).__name__} for model '{name}', "
+                            "expected a function that streams")
         return {name: call for name, call in calls.items() if call is not None}
 
     def solver(self) -> Solve:
         """Return the function that answers a query."""
         solve: Solve = self._ask("solve")
+        if not callable(solve):
+            self._blame("solve", f"returned {type(solve).__name__}, "
+                        "expected a function that streams")
         return solve
 
     @asynccontextmanager
@@ -273,15 +283,16 @@ class Pipeline:
 
     def _blame(self, hook: str, fault: str, name: str | None = None) -> NoReturn:
         """Raise `BadResult`, naming the part behind *hook* as exactly as can be known."""
-        kind = {"embed": "embedder", "score": "scorer", "select": "selector"}[hook]
-        implementers = [
-            part for part in self.parts
-            if any(impl.plugin is part.plugin
-                   for impl in getattr(self._manager.hook, hook).get_hookimpls())
+        impls = getattr(self._manager.hook, hook).get_hookimpls()
+        wraps = {id(impl.plugin): impl.wrapper for impl in impls}
+        asked = [part for part in self.parts if id(part.plugin) in wraps]
+        named = [part for part in asked if part.name == name]
+        within = named or [part for part in asked if not wraps[id(part.plugin)]] or asked
+        suspects = [  # an extension around the hook may have changed what was returned
+            part for part in asked
+            if part in within or (part.kind == "extension" and wraps[id(part.plugin)])
         ]
-        named = [part for part in implementers if part.name == name]
-        suspects = named or [p for p in implementers if p.kind == kind] or implementers
-        who = " or ".join(part.label for part in suspects) or f"a {kind}"
+        who = " or ".join(part.label for part in suspects)
         raise BadResult(f"{who} {fault}; report it to the plugin's author")
 
 
