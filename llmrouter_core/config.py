@@ -106,21 +106,34 @@ class Config:
 
 
 def expand(
-    raw: Mapping[str, Any], entries: Iterable[Entry], problems: list[str], *, trusted: bool
+    raw: Mapping[str, Any], source: str, entries: Iterable[Entry], *, trusted: bool
 ) -> dict[str, Any]:
     """Return *raw* with shorthands written out and its recipe's tables filled in.
 
     A string for a part means `{use = "…"}`. The user's tables replace the recipe's tables of
     the same kind and name, whole table by whole table. *trusted* allows a literal `api_key`.
-    What is wrong is appended to *problems*.
+
+    Raises:
+        ConfigError: A table is unknown or has the wrong shape, or the recipe does not exist.
     """
+    problems: list[str] = []
+    tables = fill(raw, entries, problems, trusted=trusted)
+    if problems:
+        raise ConfigError(source, problems)
+    return tables
+
+
+def fill(
+    raw: Mapping[str, Any], entries: Iterable[Entry], problems: list[str], *, trusted: bool
+) -> dict[str, Any]:
+    """Return what `expand` does, as far as that is possible; *problems* receives the rest."""
     mine = _normal(raw, problems, trusted=trusted)
     base = _base(mine["router"], entries, problems)
-    merged: dict[str, Any] = {"router": {**(base or {}).get("router", {}), **mine["router"]}}
+    merged: dict[str, Any] = {"router": {**base.get("router", {}), **mine["router"]}}
     for kind in ("model", *SINGLE, "extension"):
-        merged[kind] = mine[kind] or (base or {}).get(kind) or type(mine[kind])()
+        merged[kind] = mine[kind] or base.get(kind) or type(mine[kind])()
     for kind in NAMED:  # the user's are asked first
-        theirs = (base or {}).get(kind, {})
+        theirs = base.get(kind, {})
         merged[kind] = mine[kind] | {k: v for k, v in theirs.items() if k not in mine[kind]}
     key = mine.get("api_key")
     if key is not None and "default" in merged["caller"]:
@@ -130,37 +143,25 @@ def expand(
             "'api_key' belongs to the default caller, and there is none; put it in your "
             "[caller.NAME] @ api_key"
         )
-    if base is not None:  # a recipe that is not there is one problem, not three
-        problems.extend(
-            f"no {kind}; {hint} @ {kind}"
-            for kind, hint in _NEEDED.items()
-            if not merged[kind] and kind not in raw
-        )
     return merged
 
 
-_NEEDED = {
-    "selector": 'add: selector = "utility", or start from a recipe: router = "knn"',
-    "caller": 'add: caller = "openai" (or "sim" to try without a key)',
-}
+def _base(router: dict[str, Any], entries: Iterable[Entry], problems: list[str]) -> dict[str, Any]:
+    """Return the tables of the recipe that *router* names, and set `use` to its proper name.
 
-
-def _base(
-    router: dict[str, Any], entries: Iterable[Entry], problems: list[str]
-) -> dict[str, Any] | None:
-    """Return the tables of the recipe that *router* names, or None if it cannot be had."""
-    use = router.get("use")
-    if use is None:
+    A recipe that cannot be had leaves `use` at None.
+    """
+    if "use" not in router:
         return {}
+    use, router["use"] = router["use"], None
     if not isinstance(use, str) or not use.strip():
-        router["use"] = None  # reported here, once
         problems.append(f"expected the name of a router, got {show(use)} @ router.use")
-        return None
+        return {}
     try:
         tables = recipe(use, entries)
     except PluginError as error:
         problems.append(f"{error} @ router")
-        return None
+        return {}
     router["use"] = resolve(use)
     return _normal(tables, problems, trusted=False)
 
@@ -218,6 +219,11 @@ def _named(kind: str, tables: Mapping[str, Any], problems: list[str]) -> dict[st
 
 # ---------------------------------------------------------------------------- building
 
+_NEEDED = {
+    "selector": 'add: selector = "utility", or start from a recipe: router = "knn"',
+    "caller": 'add: caller = "openai" (or "sim" to try without a key)',
+}
+
 
 def load(source: str | Path | Mapping[str, Any], entries: Sequence[Entry] | None = None) -> Config:
     """Return the composition that *source* describes, its parts built.
@@ -228,7 +234,13 @@ def load(source: str | Path | Mapping[str, Any], entries: Sequence[Entry] | None
     name, folder, raw = read(source)
     known = discover() if entries is None else entries
     problems: list[str] = []
-    tables = expand(raw, known, problems, trusted=isinstance(source, Mapping))
+    tables = fill(raw, known, problems, trusted=isinstance(source, Mapping))
+    if tables["router"].get("use", "") is not None:  # a lost recipe is one problem, not three
+        problems.extend(
+            f"no {kind}; {hint} @ {kind}"
+            for kind, hint in _NEEDED.items()
+            if not tables[kind] and kind not in raw
+        )
     router = structure(tables["router"], RouterOptions, "router", problems, folder)
     models = _models(tables, problems, folder)
     parts = [_part(spec, known, problems, folder) for spec in _specs(tables, problems)]

@@ -9,7 +9,7 @@ import click
 
 from llmrouter_core.catalogue import KINDS, Entry, discover, find
 from llmrouter_core.cli.console import example, say
-from llmrouter_core.config import expand
+from llmrouter_core.config import fill
 from llmrouter_core.errors import PluginError, UnknownPlugin
 from llmrouter_core.recipes import read_recipe, resolve
 from llmrouter_core.tables import parse
@@ -65,7 +65,7 @@ def command(name: str) -> None:
 def starting(entry: Entry, entries: Sequence[Entry]) -> str:
     """Return a complete config that starts from the recipe of *entry*."""
     text = read_recipe(entry).rstrip() + "\n"
-    tables = expand(parse(text.encode(), "recipe.toml"), entries, [], trusted=False)
+    tables = fill(parse(text.encode(), "recipe.toml"), entries, [], trusted=False)
     default = tables["caller"].get("default", {})
     if "base_url" not in default and "api_key" not in default:
         text = text.replace(_CALLER, _CALLER + _PROVIDER, 1)
@@ -103,7 +103,7 @@ def _simulates(use: Any, entries: Sequence[Entry]) -> bool:
 
 def _hints(raw: Mapping[str, Any], entries: Sequence[Entry]) -> Iterable[str]:
     """Yield what to do next, what is missing first."""
-    tables = expand(raw, entries, [], trusted=False)
+    tables = fill(raw, entries, [], trusted=False)
     parts = [(kind, tables[kind]) for kind in ("embedder", "selector", "solver") if tables[kind]]
     for kind in ("scorer", "caller"):
         parts += [(kind, table) for table in tables[kind].values()]

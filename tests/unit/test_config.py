@@ -312,15 +312,13 @@ def test_an_empty_pool_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_shorthands_are_written_out() -> None:
     """A text is a plugin's name; a lone scorer predicts quality, a lone caller is the default."""
-    problems: list[str] = []
     tables = expand(
         {"selector": "a", "scorer": "b", "caller": "c", "extension": ["d", {"use": "e"}]},
+        "config",
         (),
-        problems,
         trusted=True,
     )
 
-    assert problems == []
     assert tables["selector"] == {"use": "a"}
     assert tables["scorer"] == {"quality": {"use": "b"}}
     assert tables["caller"] == {"default": {"use": "c"}}
@@ -361,9 +359,9 @@ def test_a_recipe_fills_in_what_the_user_left_out(use: str, recipes: tuple[Entry
 
 def test_a_key_at_the_top_is_the_default_callers(recipes: tuple[Entry, ...]) -> None:
     """A literal is fine in Python, and never in a file."""
-    problems: list[str] = []
-    tables = expand({"router": "knn", "api_key": "k"}, recipes, problems, trusted=True)
-    literal = expand({"router": "knn", "api_key": "k"}, recipes, problems, trusted=False)
+    source = {"router": "knn", "api_key": "k"}
+    tables = expand(source, "config", recipes, trusted=True)
+    literal = expand(source, "config", recipes, trusted=False)
 
     assert tables["caller"]["default"]["api_key"] == Secret("k")
     assert literal["caller"]["default"]["api_key"] == "k"
