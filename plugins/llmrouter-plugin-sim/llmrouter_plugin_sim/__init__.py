@@ -23,7 +23,7 @@ def _known(_: Any, attribute: Attribute[Any], value: Mapping[str, float]) -> Non
     unknown = sorted(set(value) - set(FAULTS))
     if unknown:
         raise ValueError(f"there is no fault '{unknown[0]}'; there are: {', '.join(FAULTS)}")
-    if any(share < 0 for share in value.values()) or sum(value.values()) > 1 + 1e-9:
+    if any(not share >= 0 for share in value.values()) or sum(value.values()) > 1 + 1e-9:
         raise ValueError(f"'{attribute.name}' are probabilities: each from 0, together up to 1")
 
 

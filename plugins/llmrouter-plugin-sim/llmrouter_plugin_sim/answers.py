@@ -1,8 +1,10 @@
 """What a simulated model says: right or wrong by a drawn outcome, and for how long."""
 
 import hashlib
+import math
 from functools import lru_cache
 from random import Random
+from statistics import NormalDist
 
 from attrs import frozen
 from llmrouter_core.types import estimate_tokens
@@ -11,6 +13,9 @@ from llmrouter_plugin_sim.checker import score
 from llmrouter_plugin_sim.families import FAMILIES, read
 from llmrouter_plugin_sim.pool import cards
 from llmrouter_plugin_sim.problems import Problem
+
+_SHARED = 0.5
+"""How much of a draw all models share: what is hard for one is often hard for all."""
 
 _TRIES = 20
 _PIECES = 16
@@ -39,9 +44,10 @@ class Reply:
 @lru_cache(maxsize=8192)
 def reply(seed: int, card: str, query: str) -> Reply:
     """Return what *card* answers; the same in every process, for it is drawn from a hash."""
-    digest = hashlib.blake2b(f"{seed}\0{card}\0{query}".encode("utf-8", "surrogatepass"))
-    rng = Random(digest.digest())  # noqa: S311 - a simulation, not cryptography
-    outcome, pace = rng.random(), rng.uniform(0.8, 1.25)
+    rng = _drawn(f"outcome\0{seed}\0{card}\0{query}")
+    own, shared = _normal(rng), _normal(_drawn(f"outcome\0{seed}\0{query}"))
+    outcome = NormalDist().cdf(math.sqrt(_SHARED) * shared + math.sqrt(1 - _SHARED) * own)
+    pace = rng.uniform(0.8, 1.25)
     problem = read(query)
     if problem is None:
         example = rng.choice(list(FAMILIES.values())).example
@@ -56,6 +62,17 @@ def reply(seed: int, card: str, query: str) -> Reply:
     sentences = int(behaviour.verbosity + rng.random())
     text = " ".join((*_working(problem, sentences), f"The answer is {stated}."))
     return Reply(text, pieces(text), estimate_tokens(text), pace, right)
+
+
+def _drawn(text: str) -> Random:
+    """Return a generator seeded by a hash of *text*, alike in every process."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest()
+    return Random(digest)  # noqa: S311 - a simulation, not cryptography
+
+
+def _normal(rng: Random) -> float:
+    """Return a draw from the standard normal distribution."""
+    return NormalDist().inv_cdf(rng.random() or 0.5)
 
 
 def _working(problem: Problem, sentences: int) -> tuple[str, ...]:
