@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ size = 70.0
 """
 
 CALLER = """
-import sys
+import asyncio
 from attrs import define
 from llmrouter_core import Chunk, Unavailable, hookimpl
 
@@ -37,12 +38,12 @@ class StubCaller:
     @hookimpl
     def call(self, model):
         async def answer(request):
-            if self.fail == "interrupt":
-                raise KeyboardInterrupt
             if self.fail == "crash":
                 raise ZeroDivisionError("oh\\n\\x1b[31mno")
-            if self.fail == "late":
+            if self.fail in ("late", "hang"):
                 yield Chunk(text="half")
+            if self.fail == "hang":
+                await asyncio.sleep(60)
             if self.fail:
                 raise Unavailable(f"model '{model.name}' is down")
             yield Chunk(text="", kind="note")
@@ -54,8 +55,6 @@ class StubCaller:
 
 COMMAND = """
 import click
-raise_on_import = False
-
 @click.command()
 def hello():
     print("hello from a plugin")
@@ -327,6 +326,30 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, config: 
     assert "Traceback" not in result.stderr
 
 
+def test_an_answer_can_be_interrupted(config: Path) -> None:
+    """Ctrl-C stops the call, closes the router and leaves a clean line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llmrouter_core", "ask", str(_failing(config, "hang")), "abc"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(config),
+    )
+    assert process.stdout is not None
+    first = process.stdout.read(4)
+    process.send_signal(signal.SIGINT)
+    rest, said = process.communicate(timeout=20)
+
+    assert (first, rest) == (b"half", b"\n")
+    assert process.returncode == 130
+    assert b"Traceback" not in said
+
+
+def _environment(config: Path) -> dict[str, str]:
+    """Return the environment in which another process finds the stub beside *config*."""
+    paths = os.pathsep.join([str(config.parent / "site"), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": paths}
+
+
 def test_the_router_is_closed_whatever_happens(
     monkeypatch: pytest.MonkeyPatch, config: Path
 ) -> None:
@@ -341,12 +364,11 @@ def test_the_router_is_closed_whatever_happens(
 
 def test_a_reader_that_goes_away_ends_the_command_quietly(config: Path) -> None:
     """`llmrouter decide … | head -1` shows no traceback."""
-    paths = os.pathsep.join([str(config.parent / "site"), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
         [sys.executable, "-m", "llmrouter_core", "decide", str(config), "--json", *["abc"] * 400],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": paths},
+        env=_environment(config),
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -361,12 +383,11 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(config: Path) -> None:
 
 def test_a_terminal_without_utf_8_is_no_mistake(config: Path) -> None:
     """Never an encoding error."""
-    paths = os.pathsep.join([str(config.parent / "site"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-m", "llmrouter_core", "ask", str(config), "日本"],
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        env={**_environment(config), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
     )
 
     assert done.returncode == 0, done.stderr
