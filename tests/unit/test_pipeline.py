@@ -201,6 +201,7 @@ def test_a_hook_that_raises_names_its_part_and_keeps_the_cause(kind) -> None:
     found = pipeline(
         part(kind, Broken(), "guilty"),
         part("scorer", Asks(), "asks"),
+        part("embedder", Embedder(value=np.zeros((2, 1), np.float32)), "fine"),
         part("selector", Selector(), "fine"),
     )
 
