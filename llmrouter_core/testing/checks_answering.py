@@ -107,16 +107,9 @@ def check_cancellation_propagates(subject: Subject) -> None:
         caller = _Hanging()
         async with _streams(subject, caller) as streams:
             for stream in streams:
-                if subject.kind == "caller":
-                    await anext(stream, None)
-                    outcome = await _outcome(stream.athrow(asyncio.CancelledError()))
-                else:
-                    task = asyncio.ensure_future(_all(stream))
-                    await caller.until_reached(task)
-                    task.cancel()
-                    await asyncio.wait({task}, timeout=PATIENCE)
-                    outcome = task.cancelled()
-                assert outcome, "it went on although it was cancelled"
+                own = subject.kind == "caller"
+                ended = await (_thrown(stream) if own else caller.cancelled(stream))
+                assert ended, "it went on although it was cancelled"
 
     _run(cancel())
 
@@ -184,13 +177,19 @@ class _Hanging:
         self.reached.set()
         await asyncio.Event().wait()
 
-    async def until_reached(self, task: asyncio.Future[Any]) -> None:
+    async def cancelled(self, stream: AsyncGenerator[Chunk, None]) -> bool:
+        """Return whether *stream*, cancelled while it waits here, ends as cancelled."""
+        self.reached.clear()
+        task = asyncio.ensure_future(_all(stream))
         reached = asyncio.ensure_future(self.reached.wait())
         await asyncio.wait({task, reached}, timeout=PATIENCE, return_when="FIRST_COMPLETED")
         reached.cancel()
         if not self.reached.is_set():
             task.cancel()
             raise Unmet("it ended without calling a model")
+        task.cancel()
+        await asyncio.wait({task}, timeout=PATIENCE)
+        return task.cancelled()
 
 
 def _query() -> Query:
@@ -242,14 +241,15 @@ async def _all(stream: AsyncGenerator[Chunk, None]) -> list[Chunk]:
         return [chunk async for chunk in chunks]
 
 
-async def _outcome(throwing: Any) -> bool:
-    """Return whether a stream that a cancellation was thrown into let it through."""
+async def _thrown(stream: AsyncGenerator[Chunk, None]) -> bool:
+    """Return whether *stream* lets a cancellation through that meets it between two chunks."""
+    await anext(stream, None)
     try:
-        await throwing
+        await stream.athrow(asyncio.CancelledError())
     except asyncio.CancelledError:
         return True
     except StopAsyncIteration:
-        return False
+        pass
     return False
 
 

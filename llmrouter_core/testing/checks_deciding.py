@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from llmrouter_core.testing.toys import toy_models, toy_scores
 from llmrouter_core.types import Model, Query, Scores
 
 DECIDING = ("embedder", "scorer", "selector")
+ROUNDS = 3  # times that each thread asks
 ARRAYS = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -133,25 +135,30 @@ def check_same_answer_twice(subject: Subject) -> None:
 @check(DECIDING)
 def check_same_answer_from_four_threads(subject: Subject) -> None:
     """Give each of four threads that ask at once what it would get alone."""
-    part, barrier = subject.ready(), threading.Barrier(4)
-    batches = [[query] for query in QUERIES[:4]]
-    alone = [subject.decisions(part, batch) for batch in batches]
-    found: dict[int, Any] = {}
+    part = subject.ready()
+    alone = [subject.decisions(part, [query]) for query in QUERIES[:4]]
+    found = _in_threads([partial(subject.decisions, part, [query]) for query in QUERIES[:4]])
+    for mine, answers in zip(alone, found, strict=True):
+        assert len(answers) == ROUNDS, "a thread got an error"
+        for answer in answers:
+            same(mine, answer, why="a thread got another answer")
 
-    def ask(number: int) -> None:
+
+def _in_threads(asks: Sequence[Callable[[], Any]]) -> list[list[Any]]:
+    """Return what each of *asks* returned, asked a few times, all at the same time."""
+    barrier, found = threading.Barrier(len(asks)), [list[Any]() for _ in asks]
+
+    def run(ask: Callable[[], Any], answers: list[Any]) -> None:
         barrier.wait(timeout=10)
-        for _ in range(3):
-            found.setdefault(number, []).append(subject.decisions(part, batches[number]))
+        for _ in range(ROUNDS):
+            answers.append(ask())
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(asks, found, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    for number in range(4):
-        assert len(found.get(number, ())) == 3, "a thread got an error"
-        for answer in found[number]:
-            same(alone[number], answer, why="a thread got another answer")
+    return found
 
 
 class _Marked:

@@ -12,7 +12,7 @@ from importlib_metadata import Distribution, PackageNotFoundError
 
 from llmrouter_core.catalogue import Entry, canonical
 from llmrouter_core.config import expand
-from llmrouter_core.errors import ConfigError, LLMRouterError
+from llmrouter_core.errors import LLMRouterError
 from llmrouter_core.recipes import read_recipe
 from llmrouter_core.tables import parse
 from llmrouter_core.testing.rules import Unmet
@@ -82,8 +82,4 @@ class House:
         """
         [first, *_] = self.entries
         raw = parse(read_recipe(first).encode(), "recipe.toml")
-        problems: list[str] = []
-        tables = expand(raw, self.known, problems, trusted=False)
-        if problems:
-            raise ConfigError("recipe.toml", problems)
-        return tables
+        return expand(raw, "recipe.toml", self.known, trusted=False)

@@ -31,6 +31,7 @@ from llmrouter_core import (
     Request,
     Scores,
     Secret,  # noqa: F401 - inherited annotations are read in the module of the class
+    Solve,
     hookimpl,
 )
 
@@ -567,6 +568,19 @@ class LooseExtension(RelayExtension):
 
 @breaks("early_close_closes_the_inner_stream")
 @part
+class SlackExtension(RelayExtension):
+    """Relay answers without closing them."""
+
+    def _beside(self, inner: Solve) -> Solve:
+        async def stream(session: Any, query: Query) -> AsyncGenerator[Chunk, None]:
+            async for chunk in inner(session, query):
+                yield chunk
+
+        return stream
+
+
+@breaks("early_close_closes_the_inner_stream")
+@part
 class LooseSolver(PlainSolver):
     """Relay an answer without closing it."""
 
@@ -618,6 +632,37 @@ class StubbornExtension(RelayExtension):
                 yield Chunk(text="sorry")
 
         return stream
+
+
+@breaks("cancellation_propagates")
+@part
+class DeafExtension(RelayExtension):
+    """Take the cancellation of an answer for its end."""
+
+    def _beside(self, inner: Solve) -> Solve:
+        async def stream(session: Any, query: Query) -> AsyncGenerator[Chunk, None]:
+            try:
+                async with aclosing(inner(session, query)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except asyncio.CancelledError:
+                return
+
+        return stream
+
+
+@breaks("cancellation_propagates")
+@part
+class DeafSolver(PlainSolver):
+    """Ask again when cancelled."""
+
+    async def _answer(self, session: Any, query: Query) -> AsyncGenerator[Chunk, None]:
+        try:
+            async with aclosing(PlainSolver._answer(self, session, query)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except asyncio.CancelledError:
+            yield Chunk(text="sorry")
 
 
 @breaks("none_passes_through")
