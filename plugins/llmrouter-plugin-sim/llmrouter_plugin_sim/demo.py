@@ -8,18 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import click
-from llmrouter_core import Answer, DatasetError, LLMRouter, LLMRouterError
-from llmrouter_core.cli.console import as_json, console, grid, number, progress
+from llmrouter_core import Answer, DatasetError, LLMRouter
+from llmrouter_core.cli.console import Misuse, as_json, console, grid, number, progress
 from llmrouter_core.cli.report import table
 
-from llmrouter_plugin_sim.trial import CONFIG, SETTINGS, Trial, collect, config, learn, questions
+from llmrouter_plugin_sim.trial import (
+    BALANCED,
+    CONFIG,
+    SETTINGS,
+    Trial,
+    collect,
+    config,
+    learn,
+    questions,
+)
 
 _EXAMPLE = "What comes next: 3, 5, 9, 15, 23?"
 _NEXT = """\
 Next, with real models:
   llmrouter init knn > router.toml       # put in your models and their base_url
-  llmrouter ask router.toml "…"          # answers, once it is trained
   llmrouter train router.toml outcomes.jsonl
+  llmrouter ask router.toml "…"
 """
 
 
@@ -49,14 +58,14 @@ def demo(queries: int, seed: int, json_: bool, keep: Path | None) -> None:
     """
     started = time.perf_counter()
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        raise OccupiedFolder(f"{keep}: is not an empty folder; choose a new one: --keep DIR")
+        raise Misuse(f"{keep}: is not an empty folder; choose a new one: --keep DIR")
     asked = questions(queries, seed)
-    asker = LLMRouter(config(seed, SETTINGS["balanced"]))
+    asker = LLMRouter(config(seed, BALANCED))
     with progress("asking the simulated models") as tell:
         dataset = asyncio.run(collect(asker, asked, tell))
     with progress("learning and evaluating") as tell:
         trial = learn(dataset, seed, tell)
-    with trial.routers["balanced"] as router:
+    with trial.routers[BALANCED] as router:
         answer = router.route(_EXAMPLE)
     if keep is not None:
         _keep(keep, trial, seed)
@@ -67,23 +76,17 @@ def demo(queries: int, seed: int, json_: bool, keep: Path | None) -> None:
         _show(trial, answer, keep, seconds)
 
 
-class OccupiedFolder(LLMRouterError):
-    """The folder to keep things in holds something already."""
-
-    exit_code = 2
-
-
 def _keep(folder: Path, trial: Trial, seed: int) -> None:
     """Write what a newcomer needs to go on: outcomes, config and artefacts."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         trial.train.write(folder / "train.jsonl")
         trial.test.write(folder / "test.jsonl")
-        text = CONFIG.format(seed=seed, tradeoff=SETTINGS["balanced"])
+        text = CONFIG.format(seed=seed, tradeoff=BALANCED)
         (folder / "router.toml").write_text(text, encoding="utf-8")
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be written: {error.strerror}") from error
-    trial.routers["balanced"].save(folder / "artefacts")
+    trial.routers[BALANCED].save(folder / "artefacts")
 
 
 def _plain(trial: Trial, answer: Answer, seed: int, seconds: float) -> dict[str, Any]:
@@ -96,7 +99,7 @@ def _plain(trial: Trial, answer: Answer, seed: int, seconds: float) -> dict[str,
         "train": len(trial.train),
         "test": len(trial.test),
         "tasks": sorted(set(trial.train.tasks)),
-        "settings": dict(SETTINGS),
+        "settings": list(SETTINGS),
         "report": trial.report.to_dict(),
         "example": {
             "answer": answer.text,
@@ -115,8 +118,7 @@ def _show(trial: Trial, answer: Answer, keep: Path | None, seconds: float) -> No
         f"Learned from {len(trial.train)} questions, tried on {len(trial.test)} others; "
         "95 % intervals in brackets."
     )
-    knobs = ", ".join(f"{name} {tradeoff}" for name, tradeoff in SETTINGS.items())
-    out.print(f"The knob `tradeoff` of each router: {knobs}.\n")
+    out.print("Each router is named by its knob `tradeoff`: 0 is quality first, 1 cost first.\n")
     out.print(table(trial.report))
     _explain(answer)
     if keep is not None:
@@ -131,7 +133,7 @@ def _show(trial: Trial, answer: Answer, keep: Path | None, seconds: float) -> No
 def _explain(answer: Answer) -> None:
     """Print one answer, and what each model was expected to do for the query."""
     out = console()
-    out.print(f"\nOne question through the balanced router: {_EXAMPLE}\n")
+    out.print(f"\nOne question through router {BALANCED}: {_EXAMPLE}\n")
     if answer.decision is None:
         return
     rows = answer.decision.explain()["models"]

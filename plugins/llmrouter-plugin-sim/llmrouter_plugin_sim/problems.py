@@ -47,6 +47,7 @@ class Family:
         name: Name of the family; cards state a skill for each.
         example: A query that it understands.
         method: Sentences on how such a task is solved; they give no answer away.
+        layout: Whether line breaks and indentation matter; else *read* gets single spaces.
         write: Returns a new query of some level.
         read: Returns the problem in a query, or None where the query is of another family.
     """
@@ -54,5 +55,6 @@ class Family:
     name: str
     example: str
     method: tuple[str, ...]
+    layout: bool = False
     write: Callable[[Random, Level], str] = field(repr=False)
     read: Callable[[str], Problem | None] = field(repr=False)

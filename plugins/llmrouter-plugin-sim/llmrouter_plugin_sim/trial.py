@@ -44,8 +44,11 @@ use = "sim"
 seed = {seed}
 """
 
-SETTINGS: Mapping[str, float] = {"quality": 0.1, "balanced": 0.5, "thrifty": 0.9}
-"""The positions of the knob `tradeoff` that a trial compares, by name."""
+SETTINGS = (0.1, 0.5, 0.9)
+"""The positions of the knob `tradeoff` that a trial compares."""
+
+BALANCED = SETTINGS[1]
+"""The position at which the worth of an answer minus its cost is largest."""
 
 _HELD = 0.4  # share of the queries held out; intervals narrow with the root of their number
 _WORKERS = 8  # calls under way at a time
@@ -61,13 +64,13 @@ class Trial:
     Attributes:
         train: Outcomes the routers learned from.
         test: Outcomes held out.
-        routers: A trained router for each setting.
-        report: The routers' rows, named `router, SETTING`, then the baselines.
+        routers: A trained router for each position of the knob.
+        report: The routers' rows, named `router POSITION`, then the baselines.
     """
 
     train: Dataset
     test: Dataset
-    routers: Mapping[str, LLMRouter]
+    routers: Mapping[float, LLMRouter]
     report: Report
 
 
@@ -132,17 +135,15 @@ def learn(dataset: Dataset, seed: int, tell: Tell) -> Trial:
 
     Two wordings of one problem never stand on both sides of the split.
     """
-    router = LLMRouter(config(seed, SETTINGS["balanced"]))
+    router = LLMRouter(config(seed, BALANCED))
     dataset = evolve(dataset, embeddings=router.pipeline.embed(dataset.queries))
     train, test = dataset.split(_HELD, seed=seed)
-    routers, rows, report = {}, [], None
-    for done, (name, tradeoff) in enumerate(SETTINGS.items(), start=1):
-        routers[name] = LLMRouter(config(seed, tradeoff)).fit(train)
-        report = evaluate(routers[name], test, train=train, seed=seed)
-        rows.append(evolve(report.row("router"), policy=f"router, {name}"))
+    routers, reports = {}, {}
+    for done, tradeoff in enumerate(SETTINGS, start=1):
+        routers[tradeoff] = LLMRouter(config(seed, tradeoff)).fit(train)
+        reports[tradeoff] = evaluate(routers[tradeoff], test, train=train, seed=seed)
         tell(done / len(SETTINGS))
-    assert report is not None  # there are settings
-    baselines = tuple(row for row in report.rows if row.policy != "router")
-    return Trial(
-        train=train, test=test, routers=routers, report=evolve(report, rows=(*rows, *baselines))
-    )
+    report = reports[BALANCED]  # the baselines are the same in all
+    rows = [evolve(one.row("router"), policy=f"router {t}") for t, one in reports.items()]
+    rows += [row for row in report.rows if row.policy != "router"]
+    return Trial(train=train, test=test, routers=routers, report=evolve(report, rows=tuple(rows)))

@@ -25,7 +25,7 @@ def test_json_is_one_object_that_says_it_is_simulated() -> None:
 
     assert found["simulated"] is True
     assert found["train"] + found["test"] == 60
-    assert policies[:3] == ["router, quality", "router, balanced", "router, thrifty"]
+    assert policies[:3] == ["router 0.1", "router 0.5", "router 0.9"]
     assert {"cheapest", "best single", "random", "oracle"} <= set(policies)
     assert found["example"]["model"] == found["example"]["decision"]["model"]
 
@@ -33,11 +33,11 @@ def test_json_is_one_object_that_says_it_is_simulated() -> None:
 def test_the_router_beats_the_best_single_model_at_lower_cost() -> None:
     """With the documented defaults the interval of the gain lies above zero."""
     rows = {row["policy"]: row for row in json.loads(run("--json").stdout)["report"]["rows"]}
-    router, best = rows["router, quality"], rows["best single"]
+    router, best = rows["router 0.1"], rows["best single"]
 
     assert router["gain_interval"][0] > 0
     assert router["cost"] < best["cost"]
-    assert rows["router, thrifty"]["cost"] < rows["router, balanced"]["cost"] < router["cost"]
+    assert rows["router 0.9"]["cost"] < rows["router 0.5"]["cost"] < router["cost"]
     assert rows["oracle"]["quality"] >= router["quality"]
 
 

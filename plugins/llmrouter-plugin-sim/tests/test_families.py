@@ -1,5 +1,6 @@
 """Every family solves what it writes, and anything of that shape that a user types."""
 
+import time
 from collections.abc import Callable
 from random import Random
 
@@ -121,6 +122,23 @@ def test_no_text_breaks_a_solver(text: str) -> None:
     problem = read(text)
 
     assert problem is None or problem.family in FAMILIES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "evaluate" + " " * 3900 + "!", "What comes next" + " " * 3900 + "!", "\n" * 3900 + "x",
+        "question: " * 390, "question:" + "\n" * 3900, "what print" * 390, "```" * 1300,
+        "what does this code print\n" + "```\n" * 900, "Aa is taller than " * 200, "(" * 3999,
+        "sort the numbers " + "1, " * 1300, "a|" * 1900, "Evaluate: " + "true and " * 430,
+    ],
+)  # fmt: skip
+def test_no_text_takes_long_to_read(text: str) -> None:
+    """Patterns stay far from the exponential, whatever is repeated."""
+    started = time.perf_counter()
+    read(text)
+
+    assert time.perf_counter() - started < 0.5
 
 
 @given(st.integers(-999, 999), st.integers(-999, 999), st.sampled_from("+-*"))

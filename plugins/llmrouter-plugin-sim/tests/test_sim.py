@@ -258,8 +258,12 @@ def test_a_retry_can_succeed_and_the_faults_follow_the_seed() -> None:
 def test_wrong_faults_are_refused() -> None:
     """Unknown names and impossible probabilities are sentences with a place."""
     with pytest.raises(ConfigError, match="no fault 'fire'"):
-        LLMRouter({"router": "smallest_llm",
-                   "caller": {"default": {"use": "sim", "faults": {"fire": 0.1}}}})
+        LLMRouter(
+            {
+                "router": "smallest_llm",
+                "caller": {"default": {"use": "sim", "faults": {"fire": 0.1}}},
+            }
+        )
     for faults in ({"cut": -0.1}, {"cut": 0.6, "slow": 0.6}, {"cut": float("nan")}):
         with pytest.raises(ValueError, match="probabilities"):
             SimCaller(faults=faults)

@@ -30,7 +30,7 @@ _LONGEST = 4000
 """Characters of the longest query that is read; generated ones stay far below."""
 
 _QUOTED = re.compile(
-    r"\b(?:question|query)\s*:\s*(.+?)(?=\n\s*\n|\n\s*\w+:|\Z)", re.IGNORECASE | re.DOTALL
+    r"\b(?:question|query)\s*:\s*(.+?)(?=\n[ \t]*\n|\n[ \t]*\w+:|\Z)", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -43,8 +43,10 @@ def read(text: str) -> Problem | None:
     if len(text) > _LONGEST:
         return None
     for candidate in (text, *_QUOTED.findall(text)[-1:]):
+        # Single spaces keep the patterns linear, however many somebody types.
+        lines, flat = candidate.strip(), " ".join(candidate.split())
         for family in FAMILIES.values():
-            problem = family.read(candidate.strip())
+            problem = family.read(lines if family.layout else flat)
             if problem is not None:
                 return evolve(problem, family=family.name)
     return None

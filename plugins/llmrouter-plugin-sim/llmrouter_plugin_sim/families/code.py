@@ -91,12 +91,10 @@ def _read(text: str) -> Problem | None:
     for shape, difficulty, run in _PROGRAMS:
         found = shape.fullmatch(code)
         printed = run(found) if found else None
-        if printed is not None and printed != "":
-            kind = "text" if isinstance(printed, str) else "number"
-            return Problem(
-                key=code, truth=str(printed), kind=kind, difficulty=difficulty,
-                cased=kind == "text",
-            )  # fmt: skip
+        if isinstance(printed, int):
+            return Problem(key=code, truth=str(printed), kind="number", difficulty=difficulty)
+        if printed:
+            return Problem(key=code, truth=printed, difficulty=difficulty, cased=True)
     return None
 
 
@@ -146,6 +144,7 @@ CODE = Family(
         "The variables are noted after every turn of the loop.",
         "Only the last line prints.",
     ),
+    layout=True,
     write=_write,
     read=_read,
 )

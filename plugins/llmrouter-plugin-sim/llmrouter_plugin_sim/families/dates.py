@@ -25,16 +25,28 @@ def _shape(pattern: str) -> re.Pattern[str]:
 
 
 _WEEKDAY = (
-    _shape(rf"(?:what|which)\s+(?:day\s+of\s+the\s+week|weekday)\s+(?:is|was|will\s+be)\s+({_DATE})\??"),
-    _shape(rf"on\s+(?:what|which)\s+(?:day\s+of\s+the\s+week|weekday)\s+(?:does|did|will)\s+({_DATE})\s+fall\??"),
+    _shape(
+        rf"(?:what|which)\s+(?:day\s+of\s+the\s+week|weekday)\s+(?:is|was|will\s+be)\s+({_DATE})\??"
+    ),
+    _shape(
+        rf"on\s+(?:what|which)\s+(?:day\s+of\s+the\s+week|weekday)\s+(?:does|did|will)\s+({_DATE})\s+fall\??"
+    ),
 )
 _SHIFT = (
-    _shape(rf"(?:what|which)\s+date\s+(?:is|was|comes)\s+(\d{{1,5}})\s+days?\s+(after|before)\s+({_DATE})\??"),
-    _shape(rf"(?:what|which)\s+is\s+the\s+date\s+(\d{{1,5}})\s+days?\s+(after|before)\s+({_DATE})\??"),
+    _shape(
+        rf"(?:what|which)\s+date\s+(?:is|was|comes)\s+(\d{{1,5}})\s+days?\s+(after|before)\s+({_DATE})\??"
+    ),
+    _shape(
+        rf"(?:what|which)\s+is\s+the\s+date\s+(\d{{1,5}})\s+days?\s+(after|before)\s+({_DATE})\??"
+    ),
 )
 _BETWEEN = (
-    _shape(rf"how\s+many\s+days\s+(?:are\s+there\s+|lie\s+)?between\s+({_DATE})\s+and\s+({_DATE})\??"),
-    _shape(rf"how\s+many\s+days\s+(?:are\s+there\s+|is\s+it\s+)?from\s+({_DATE})\s+to\s+({_DATE})\??"),
+    _shape(
+        rf"how\s+many\s+days\s+(?:are\s+there\s+|lie\s+)?between\s+({_DATE})\s+and\s+({_DATE})\??"
+    ),
+    _shape(
+        rf"how\s+many\s+days\s+(?:are\s+there\s+|is\s+it\s+)?from\s+({_DATE})\s+to\s+({_DATE})\??"
+    ),
 )
 _LEAP = (_shape(r"(?:is|was)\s+(?:the\s+year\s+)?(\d{1,4})\s+a\s+leap\s+year\??"),)
 

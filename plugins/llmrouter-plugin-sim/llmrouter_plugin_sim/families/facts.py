@@ -47,7 +47,9 @@ _QUESTIONS = (
         "capital",
         _CAPITAL_OF,
         (
-            _shape(r"(?:what|which\s+city)(?:\s+is|'s)\s+the\s+capital(?:\s+city)?\s+of\s+(\w+)\??"),
+            _shape(
+                r"(?:what|which\s+city)(?:\s+is|'s)\s+the\s+capital(?:\s+city)?\s+of\s+(\w+)\??"
+            ),
             _shape(r"name\s+the\s+capital\s+of\s+(\w+)\.?"),
         ),
     ),

@@ -50,9 +50,7 @@ def _read(text: str) -> Problem | None:
     answer = following(terms)
     if answer is None:
         return None
-    return Problem(
-        key=str(terms), truth=str(answer[0]), kind="number", difficulty=answer[1]
-    )
+    return Problem(key=str(terms), truth=str(answer[0]), kind="number", difficulty=answer[1])
 
 
 def _write(rng: Random, level: Level) -> str:

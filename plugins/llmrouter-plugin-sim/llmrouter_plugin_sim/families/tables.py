@@ -78,9 +78,7 @@ def _write(rng: Random, level: Level) -> str:
     items = rng.sample(_ITEMS, (3, 5, 7)[level])
     prices = rng.sample(range(5, 95), len(items))
     stocks = rng.sample(range(1, 60), len(items))
-    rows = [
-        f"{a} | {b} | {c}" for a, b, c in zip(items, prices, stocks, strict=True)
-    ]
+    rows = [f"{a} | {b} | {c}" for a, b, c in zip(items, prices, stocks, strict=True)]
     if rng.random() < 0.5:
         rows = [f"| {row} |" for row in ("item | price | stock", "--- | --- | ---", *rows)]
     else:
@@ -112,6 +110,7 @@ TABLES = Family(
         "The values are compared or added, as the question asks.",
         "No row was left out.",
     ),
+    layout=True,
     write=_write,
     read=_read,
 )

@@ -32,9 +32,7 @@ _VOWELS = (
 _LENGTH = (
     _shape(rf"how\s+many\s+letters\s+(?:are\s+(?:there\s+)?in|does)\s+{_SAY}{_WORD}(?:\s+have)?"),
 )
-_UPPER = (
-    _shape(rf"write\s+{_SAY}{_WORD}\s+in\s+(?:upper\s*case|capital\s+letters|capitals)"),
-)
+_UPPER = (_shape(rf"write\s+{_SAY}{_WORD}\s+in\s+(?:upper\s*case|capital\s+letters|capitals)"),)
 _NTH = (
     _shape(
         r"what\s+is\s+the\s+(?P<place>\d{1,2})(?:st|nd|rd|th)\s+letter\s+(?:of|in)\s+"
@@ -42,7 +40,9 @@ _NTH = (
     ),
 )
 _SORTED = (
-    _shape(rf"(?:sort|put)\s+the\s+letters\s+of\s+{_SAY}{_WORD}\s+(?:in(?:to)?\s+alphabetical\s+order|alphabetically)"),
+    _shape(
+        rf"(?:sort|put)\s+the\s+letters\s+of\s+{_SAY}{_WORD}\s+(?:in(?:to)?\s+alphabetical\s+order|alphabetically)"
+    ),
 )
 
 
