@@ -46,7 +46,7 @@ Next, with real models:
     "--keep", type=Path, metavar="DIR", help="Leave data, config and artefacts in this new folder."
 )
 def demo(queries: int, seed: int, json_: bool, keep: Path | None) -> None:
-    r"""Train a router on simulated models, and show what it gains.
+    """Train a router on simulated models, and show what it gains.
 
     Six simulated models answer generated questions; a router learns from the outcomes and is
     compared with the policies it must beat. No key, no network, no cost. No real model is shown.
@@ -55,7 +55,7 @@ def demo(queries: int, seed: int, json_: bool, keep: Path | None) -> None:
     Example:
       llmrouter demo --keep trial
       llmrouter decide trial/router.toml "What is 17 * 23?"
-    """
+    """  # noqa: D301 - click reads the backspace: lines below it stay as they are
     started = time.perf_counter()
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise Misuse(f"{keep}: is not an empty folder; choose a new one: --keep DIR")
