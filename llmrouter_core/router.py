@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -78,6 +78,11 @@ class LLMRouter:
         if len(self._pool) != len(models):
             problems.append("two models have the same name @ model")
         self.pipeline = Pipeline(models, parts)
+        if models and not self.pipeline.models:
+            problems.append("no model is routable, so there is nothing to choose from @ model")
+        self._calls: Mapping[str, Call] = self.pipeline.bind(models)
+        self._homes: list[Home] = []  # at most one; it is made on first use
+        self._lock = threading.Lock()
         if not problems:
             problems = self.pipeline.missing()
             # Parts composed without any caller are a router that decides and is never asked.
@@ -86,20 +91,16 @@ class LLMRouter:
                          if called and name not in self._calls]
         if problems:
             raise ConfigError(config.source, problems)
+        self._solve: Solve = self.pipeline.solver()
 
-    @cached_property
-    def _calls(self) -> Mapping[str, Call]:
-        return self.pipeline.bind(self._pool.values())
-
-    @cached_property
-    def _solve(self) -> Solve:
-        return self.pipeline.solver()
-
-    @cached_property
+    @property
     def _home(self) -> Home:
         from llmrouter_core.home import Home  # asyncio costs 40 ms; deciding needs none
 
-        return Home(self.pipeline.lifespan)
+        with self._lock:  # two threads that ask first at once must find one home
+            if not self._homes:
+                self._homes.append(Home(self.pipeline.lifespan))
+            return self._homes[0]
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -269,8 +270,8 @@ class LLMRouter:
 
     def close(self) -> None:
         """Close what the first use opened; a router that was never used has nothing to close."""
-        if "_home" in self.__dict__:
-            self._home.close()
+        for home in self._homes:
+            home.close()
 
     def __enter__(self) -> Self:
         return self

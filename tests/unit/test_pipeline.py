@@ -221,7 +221,7 @@ def test_our_own_errors_pass_as_they_are() -> None:
         def score(self) -> Any:
             raise NotFitted("train it")
 
-    with pytest.raises(NotFitted, match="^train it$"):
+    with pytest.raises(NotFitted, match=r"^train it$"):
         pipeline(part("scorer", Untrained()), part("selector", Selector())).decide(QUERIES)
 
 
@@ -269,7 +269,7 @@ def test_a_wrapper_that_forgets_to_return_is_among_the_suspects(verb) -> None:
         part("solver", Solver()),
     )
 
-    with pytest.raises(BadResult, match="extension 'forgetful'.* returned .*NoneType"):
+    with pytest.raises(BadResult, match=r"extension 'forgetful'.* returned .*NoneType"):
         found.solver() if verb == "solve" else found.decide(QUERIES)
 
 
@@ -281,7 +281,7 @@ def test_a_misused_hook_is_refused_when_the_router_is_built() -> None:
         def score(self, prompts: Any) -> None:
             """Ask for what does not exist."""
 
-    with pytest.raises(BrokenPlugin, match="scorer 'mine'.* misuses a hook.*prompts"):
+    with pytest.raises(BrokenPlugin, match=r"scorer 'mine'.* misuses a hook.*prompts"):
         pipeline(part("scorer", Wrong()))
 
 
