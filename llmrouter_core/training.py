@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from attrs import evolve, field, frozen
+from numpy.typing import NDArray
 
 from llmrouter_core.errors import DatasetError
 from llmrouter_core.types import Arrays, Floats, Query
@@ -111,6 +113,10 @@ class Dataset:
             if getattr(self, name).shape != shape:
                 got = getattr(self, name).shape
                 raise DatasetError(f"'{name}' has shape {got}, expected {shape}")
+        for name in ("ids", "tasks", "groups", "embeddings"):
+            values = getattr(self, name)
+            if values is not None and len(values) != shape[0]:
+                raise DatasetError(f"'{name}' has {len(values)} rows, expected {shape[0]}")
         if len(set(self.models)) != len(self.models):
             raise DatasetError("a model is listed twice among the columns")
 
@@ -132,7 +138,7 @@ class Dataset:
 
         path = Path(path)
         content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows())
-        data = content.encode("utf-8", "surrogatepass")
+        data = content.encode("utf-8", "backslashreplace")  # half a pair becomes its JSON escape
         path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -152,9 +158,10 @@ class Dataset:
                         row[_COLUMNS.get(name, name)] = value
                 yield row
 
-    def take(self, rows: Sequence[int] | Floats) -> Dataset:
-        """Return the queries at *rows*, in that order."""
-        index = np.asarray(rows, dtype=np.intp)
+    def take(self, rows: Sequence[int] | NDArray[Any]) -> Dataset:
+        """Return the queries at *rows*, in that order; a mask takes where it is true."""
+        index = np.asarray(rows)
+        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.intp)
         changes: dict[str, Any] = {name: getattr(self, name)[index] for name in MEASURES}
         for name in ("queries", "ids", "tasks", "groups"):
             values = getattr(self, name)
@@ -227,7 +234,7 @@ class _Reader:
                         self._row(line, number)
         except OSError as error:
             self._fail(f"cannot be read: {error.strerror or error}")
-        except (EOFError, UnicodeDecodeError) as error:
+        except (EOFError, UnicodeDecodeError, zlib.error) as error:
             self._fail(f"is damaged or not UTF-8 after line {number} ({type(error).__name__})")
         if not self.cells:
             self._fail("holds no outcomes; each line is a JSON object with query, model and score")
@@ -250,17 +257,18 @@ class _Reader:
                 self._fail(f"'{name}' must be a text that is not empty", number)
         if not isinstance(task, str):
             self._fail("'task' must be a text", number)
-        if row.get("status", "ok") != "ok":
+        if (row.get("status") or "ok") != "ok":
             self.failures += 1
             return
-        identity = str(row.get("id") or query_id(task, text))
+        named, group = row.get("id"), row.get("group")  # 0 is an id like any other
+        identity = query_id(task, text) if named in (None, "") else str(named)
         values = {name: self._value(row, name, number) for name in MEASURES}
         if math.isnan(values["quality"]):
             self._fail("'score' is missing; a failed call has a status other than \"ok\"", number)
         if not 0 <= values["quality"] <= 1:
             self._fail(f"'score' must be from 0 to 1, got {values['quality']:g}", number)
         known = self.queries.setdefault(
-            identity, (Query(text=text), task, str(row.get("group") or identity))
+            identity, (Query(text=text), task, identity if group in (None, "") else str(group))
         )
         if known[0].text != text:
             self._fail(f"id '{identity}' already belongs to another query", number)
@@ -276,9 +284,13 @@ class _Reader:
             return math.nan
         if isinstance(value, bool) or not isinstance(value, int | float):
             self._fail(f"'{key}' must be a number, got {type(value).__name__}", number)
-        if not math.isfinite(value) or value < 0:
-            self._fail(f"'{key}' must be a finite number from 0 up, got {value}", number)
-        return float(value)
+        try:
+            found = float(value)
+        except OverflowError:
+            found = math.inf
+        if not 0 <= found < math.inf:
+            self._fail(f"'{key}' must be a finite number from 0 up, got {found}", number)
+        return found
 
     def _dataset(self) -> Dataset:
         rows = {identity: i for i, identity in enumerate(self.queries)}

@@ -1,0 +1,313 @@
+"""Outcomes: what is read is checked line by line, what is split stays whole."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmrouter_core import Dataset, DatasetError, Query, Trainable
+from llmrouter_core.training import MEASURES, query_id
+
+GOOD = {"query": "Hello", "model": "a", "score": 1.0}
+
+
+def line(**changes: Any) -> str:
+    return json.dumps({**GOOD, **changes})
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is not a JSON object"),
+        ("[" * 100_000, "is not JSON"),
+        (line(query=None), "'query' must be a text that is not empty"),
+        (line(query=" "), "'query' must be a text that is not empty"),
+        (line(model=3), "'model' must be a text that is not empty"),
+        (line(model="b", task=3), "'task' must be a text"),
+        ('{"query": "Hello", "model": "b"}', "'score' is missing; a failed call has a status"),
+        (line(model="b", score="1"), "'score' must be a number, got str"),
+        (line(model="b", score=True), "'score' must be a number, got bool"),
+        (line(model="b", score=1.5), "'score' must be from 0 to 1, got 1.5"),
+        (line(model="b", score=-0.5), "'score' must be a finite number from 0 up"),
+        (
+            line(model="b", score=float("nan")),
+            "'score' must be a finite number from 0 up, got nan",
+        ),
+        (line(model="b", cost=float("inf")), "'cost' must be a finite number from 0 up, got inf"),
+        (line(model="b", output_tokens=10**400), "'output_tokens' must be a finite number"),
+        (line(model="b", latency=[]), "'latency' must be a number, got list"),
+        (line(), "a second outcome of model 'a' for the same query"),
+    ],
+)
+def test_a_wrong_line_is_named_by_its_number(tmp_path: Path, second, message) -> None:
+    """Blank lines count, so that an editor finds the place."""
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text(f"{line()}\n\n{second}\n")
+
+    with pytest.raises(DatasetError) as caught:
+        Dataset.read(path)
+
+    assert str(caught.value).startswith(f"{path}:3: ")
+    assert message in str(caught.value)
+
+
+def test_one_id_belongs_to_one_query(tmp_path: Path) -> None:
+    """Zero is an id like any other."""
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text(f"{line(id=0)}\n{line(id=0, model='b', query='Bye')}\n")
+
+    with pytest.raises(DatasetError, match=r":2: id '0' already belongs to another query"):
+        Dataset.read(path)
+
+
+GZIPPED = gzip.compress("".join(f"{line(query=f'{n} ' * n)}\n" for n in range(1, 90)).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.jsonl", b"", "holds no outcomes"),
+        ("blank.jsonl", b"\n \n", "holds no outcomes"),
+        ("latin.jsonl", b'{"query": "caf\xe9"}', "is damaged or not UTF-8"),
+        ("utf16.jsonl", line().encode("utf-16"), "is damaged or not UTF-8"),
+        ("cut.jsonl.gz", GZIPPED[:-20], "is damaged or not UTF-8"),
+        ("flipped.jsonl.gz", GZIPPED[:40] + b"\xff\xff\xff\xff" + GZIPPED[44:], ""),
+        ("plain.jsonl.gz", line().encode(), "cannot be read: Not a gzipped file"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, name, content, message) -> None:
+    """Empty, another encoding, cut short, changed, or not what its name says."""
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    with pytest.raises(DatasetError) as caught:
+        Dataset.read(path)
+
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    """Missing, or a folder."""
+    with pytest.raises(DatasetError, match="No such file"):
+        Dataset.read(tmp_path / "missing.jsonl")
+    with pytest.raises(DatasetError, match="directory"):
+        Dataset.read(tmp_path)
+
+
+def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
+    """Files come from everywhere."""
+    path = tmp_path / "outcomes.jsonl"
+    path.write_bytes(f"{line()}\r\n{line(model='b', score=0)}\r\n".encode("utf-8-sig"))
+
+    data = Dataset.read(path)
+
+    assert data.models == ("a", "b")
+    assert data.quality.tolist() == [[1.0, 0.0]]
+
+
+def test_failed_calls_are_counted_and_are_no_wrong_answers(tmp_path: Path) -> None:
+    """An outage leaves a gap; a status that is null or ok is no failure."""
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text(
+        "\n".join(
+            [
+                line(status="ok"),
+                line(model="b", status="timeout", score=None),
+                line(model="c", status=None),
+                line(model="d", status="error"),
+            ]
+        )
+    )
+
+    data = Dataset.read(path)
+
+    assert data.failures == 2
+    assert data.models == ("a", "c")
+
+
+def test_groups_and_ids_may_be_numbers_and_zero(tmp_path: Path) -> None:
+    """A cluster numbered 0 holds together like the others."""
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text("\n".join(line(query=f"q{n}", id=n, group=n // 3, task="t") for n in range(6)))
+
+    data = Dataset.read(path)
+
+    assert data.ids == tuple("012345")
+    assert data.groups == ("0", "0", "0", "1", "1", "1")
+
+
+# ---------------------------------------------------------------------------- write and read
+
+PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")  # two halves in a row are one character
+texts = st.text(st.characters(), min_size=1, max_size=20).filter(
+    lambda text: text.strip() and not PAIR.search(text)
+)
+cells = st.none() | st.floats(0, 1e9, allow_nan=False)
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> Dataset:
+    """Return a data set that a file can hold: every query was asked, names are not blank."""
+    asked = draw(
+        st.lists(
+            st.tuples(texts, st.sampled_from(["", "maths", "Köche"])),
+            min_size=1,
+            max_size=5,
+            unique=True,
+        )
+    )
+    models = draw(st.lists(texts, min_size=1, max_size=3, unique=True))
+    shape = (len(asked), len(models))
+    size = shape[0] * shape[1]
+
+    def matrix(values: st.SearchStrategy[Any]) -> np.ndarray:
+        found = draw(st.lists(values, min_size=size, max_size=size))
+        return np.array([np.nan if value is None else value for value in found]).reshape(shape)
+
+    quality = matrix(st.none() | st.floats(0, 1))
+    quality[np.isnan(quality).all(axis=1), 0] = 0.5
+    quality[0, np.isnan(quality).all(axis=0)] = 1.0
+    known = ~np.isnan(quality)
+    groups = draw(st.lists(texts, min_size=shape[0], max_size=shape[0]))
+    return Dataset(
+        queries=tuple(Query(text=text) for text, _ in asked),
+        models=tuple(models),
+        quality=quality,
+        tasks=tuple(task for _, task in asked),
+        groups=tuple(groups),
+        ids=tuple(query_id(task, text) for text, task in asked),
+        **{name: np.where(known, matrix(cells), np.nan) for name in MEASURES[1:]},
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=datasets(), zipped=st.booleans())
+def test_what_is_written_is_read_back(tmp_path_factory: Any, data: Dataset, zipped: bool) -> None:
+    """Every cell, to the last bit, whatever the texts; halves of surrogate pairs too."""
+    path = tmp_path_factory.mktemp("round") / ("o.jsonl.gz" if zipped else "o.jsonl")
+
+    data.write(path)
+    found = Dataset.read(path)
+
+    assert set(found.models) == set(data.models)
+    found = found.for_models(data.models)
+    for name in MEASURES:
+        np.testing.assert_array_equal(getattr(found, name), getattr(data, name))
+    for name in ("ids", "tasks", "groups"):
+        assert getattr(found, name) == getattr(data, name)
+    assert [query.text for query in found.queries] == [query.text for query in data.queries]
+
+
+def test_a_zipped_file_has_no_time_stamp(tmp_path: Path) -> None:
+    """Equal outcomes are equal bytes."""
+    data = small(3)
+    for name in ("a.jsonl.gz", "b.jsonl.gz"):
+        data.write(tmp_path / name)
+
+    assert (tmp_path / "a.jsonl.gz").read_bytes()[4:8] == b"\0\0\0\0"
+    assert Dataset.read(tmp_path / "b.jsonl.gz").ids == data.ids
+
+
+# ---------------------------------------------------------------------------- slicing
+
+
+def small(n: int, **changes: Any) -> Dataset:
+    rng = np.random.default_rng(n)
+    values: dict[str, Any] = {
+        "queries": tuple(Query(text=f"query {i}") for i in range(n)),
+        "models": ("a", "b", "c"),
+        "quality": rng.random((n, 3)),
+    }
+    return Dataset(**{**values, **changes})
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    """Matrices, ids, embeddings: the message has both sizes."""
+    with pytest.raises(DatasetError, match=r"'cost' has shape \(2, 2\), expected \(4, 3\)"):
+        small(4, cost=np.zeros((2, 2)))
+    for name in ("ids", "tasks", "groups"):
+        with pytest.raises(DatasetError, match=f"'{name}' has 1 rows, expected 4"):
+            small(4, **{name: ("x",)})
+    with pytest.raises(DatasetError, match="'embeddings' has 2 rows, expected 4"):
+        small(4, embeddings=np.zeros((2, 8), np.float32))
+    with pytest.raises(DatasetError, match="listed twice"):
+        small(4, models=("a", "b", "a"))
+
+
+def test_take_takes_rows_in_the_order_asked() -> None:
+    """By number or by mask; none is a data set too."""
+    data = small(5, embeddings=np.arange(10, dtype=np.float32).reshape(5, 2))
+
+    taken = data.take([4, 0])
+    masked = data.take(np.array([False, True, False, True, False]))
+
+    assert [query.text for query in taken.queries] == ["query 4", "query 0"]
+    np.testing.assert_array_equal(taken.quality, data.quality[[4, 0]])
+    assert taken.embeddings.tolist() == [[8, 9], [0, 1]]
+    assert masked.ids == (data.ids[1], data.ids[3])
+    assert len(data.take([])) == 0
+
+
+def test_for_models_takes_columns_in_the_order_of_the_pool() -> None:
+    """A model without a single outcome counts as missing."""
+    quality = np.array([[1.0, np.nan, 0.5], [0.0, np.nan, 0.25]])
+    data = small(2, quality=quality)
+
+    found = data.for_models(["c", "a"])
+
+    assert found.models == ("c", "a")
+    assert found.quality.tolist() == [[0.5, 1.0], [0.25, 0.0]]
+    with pytest.raises(DatasetError, match="no outcomes for b, d; the data has: a, b, c"):
+        data.for_models(["a", "b", "d"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    groups=st.lists(st.integers(0, 12), min_size=1, max_size=60),
+    share=st.floats(0.05, 0.95),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_split_never_separates_a_group(groups, share, seed) -> None:
+    """Nothing is lost, nothing is twice, and the same seed draws the same."""
+    data = small(len(groups), groups=tuple(map(str, groups)))
+
+    train, test = data.split(share, seed=seed)
+
+    assert not set(train.groups) & set(test.groups)
+    assert sorted(train.ids + test.ids) == sorted(data.ids)
+    assert data.split(share, seed=seed)[1].ids == test.ids
+
+
+def test_a_split_draws_its_share_of_every_task() -> None:
+    """Stratified: a rare task is in both halves; other seeds draw others."""
+    tasks = ("common",) * 80 + ("rare",) * 20
+    data = small(100, tasks=tasks)
+
+    train, test = data.split(0.25, seed=3)
+
+    assert (test.tasks.count("common"), test.tasks.count("rare")) == (20, 5)
+    assert (train.tasks.count("common"), train.tasks.count("rare")) == (60, 15)
+    assert data.split(0.25, seed=4)[1].ids != test.ids
+    for share in (0, 1, -0.5, float("nan")):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            data.split(share)
+
+
+def test_what_can_learn_is_known_by_its_methods() -> None:
+    """No base class is needed."""
+
+    class Learner:
+        def fit(self, dataset: Any) -> Any: ...
+        def state(self) -> Any: ...
+        def restore(self, state: Any) -> Any: ...
+
+    assert isinstance(Learner(), Trainable)
+    assert not isinstance(Query(text="?"), Trainable)
