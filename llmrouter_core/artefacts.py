@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import operator
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -35,13 +37,15 @@ LARGEST = 8 << 30
 """Bytes of the largest set of arrays that is read."""
 
 _PROBE = "How many prime numbers are there below 100? Cite [1], use `code`."
+_FILES = {"arrays.npz", "manifest.json"}
 _NUMBERS = "biufU"  # bool, ints, floats, text of fixed width
+_DTYPE = re.compile(rf"[<>|=][{_NUMBERS}][0-9]{{1,9}}")
 
 
 def options(plugin: Any) -> dict[str, Any]:
     """Return the options of *plugin* as plain data; a secret only by the variable's name."""
     found = {}
-    for item in attrs.fields(type(plugin)):
+    for item in attrs.fields(type(plugin)) if attrs.has(type(plugin)) else ():
         if item.init and item.alias != "name":
             found[item.alias] = _plain(getattr(plugin, item.name))
     return found
@@ -56,24 +60,28 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(item) for item in value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return type(value).__name__
 
 
 def fingerprint(pipeline: Pipeline) -> dict[str, Any] | None:
     """Return what identifies the embedder, or None where no scorer reads embeddings.
 
-    Besides its name and options it holds the first numbers of the embedding of a fixed text, so
-    that an embedder whose weights changed is recognised as another one.
+    Besides its name and options it holds the sums of sixteen stretches of the embedding of a fixed
+    text, so that an embedder whose weights changed is recognised as another one.
     """
     if not pipeline.wants_embeddings:
         return None
     [embedding] = pipeline.embed([Query(text=_PROBE)])
-    part = next((part for part in pipeline.parts if part.kind == "embedder"), None)
+    embedder = next((part for part in pipeline.parts if part.kind == "embedder"), None)
     return {
-        "use": None if part is None else _use(part),
-        "options": {} if part is None else options(part.plugin),
+        "use": None if embedder is None else _use(embedder),
+        "options": {} if embedder is None else options(embedder.plugin),
         "dimensions": len(embedding),
-        "probe": [round(float(value), 4) for value in embedding[:16]],
+        "probe": [round(float(part.sum()), 4) for part in np.array_split(embedding, 16)],
     }
 
 
@@ -87,13 +95,14 @@ def _use(part: Part) -> str:
 def save(folder: str | Path, pipeline: Pipeline) -> None:
     """Write what each part of *pipeline* has learned into *folder*, replacing it whole.
 
-    The folder is written beside its place and then renamed, so a crash leaves the old one.
+    The folder is written beside its place and then renamed. Whatever fails leaves the old one; a
+    crash between two renames leaves old and new, whole, under hidden names beside that place.
 
     Raises:
         ArtefactError: A part's state is not made of arrays of numbers or text, or the folder
             holds something else.
     """
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     _refuse_strangers(folder)
     embedder = fingerprint(pipeline)
     try:
@@ -107,7 +116,12 @@ def save(folder: str | Path, pipeline: Pipeline) -> None:
             old = fresh.with_name(fresh.name + "-old")
             if folder.exists():
                 folder.rename(old)
-            fresh.rename(folder)
+            try:
+                fresh.rename(folder)
+            except BaseException:
+                if old.exists():
+                    old.rename(folder)
+                raise
             shutil.rmtree(old, ignore_errors=True)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -122,7 +136,8 @@ def _refuse_strangers(folder: Path) -> None:
     if not folder.exists():
         return
     ours = folder.is_dir() and all(
-        (inner / "manifest.json").is_file() for inner in folder.iterdir()
+        inner.is_dir() and {file.name for file in inner.iterdir()} == _FILES
+        for inner in folder.iterdir()
     )
     if not ours:
         raise ArtefactError(
@@ -133,7 +148,9 @@ def _refuse_strangers(folder: Path) -> None:
 def _write(
     folder: Path, part: Part, pipeline: Pipeline, embedder: dict[str, Any] | None
 ) -> None:
-    arrays = {name: np.asarray(array) for name, array in sorted(part.plugin.state().items())}
+    arrays = {
+        name: np.asarray(array, order="C") for name, array in sorted(part.plugin.state().items())
+    }
     for name, array in arrays.items():
         if array.dtype.kind not in _NUMBERS:
             raise ArtefactError(
@@ -160,8 +177,18 @@ def _write(
     }
     folder.mkdir()
     _flush(folder / "arrays.npz", content)
+    _flush(folder / "manifest.json", _text({**manifest, "seal": _seal(manifest)}))
+
+
+def _text(manifest: Mapping[str, Any]) -> bytes:
     text = json.dumps(manifest, indent=2, ensure_ascii=False, sort_keys=True)
-    _flush(folder / "manifest.json", (text + "\n").encode())
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """Return the hash of all of *manifest* but its seal: whether it is as it was written."""
+    rest = {key: value for key, value in manifest.items() if key != "seal"}
+    return hashlib.sha256(_text(rest)).hexdigest()
 
 
 def _pack(arrays: Arrays) -> bytes:
@@ -170,9 +197,7 @@ def _pack(arrays: Arrays) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(
-                    member, np.ascontiguousarray(array), allow_pickle=False
-                )
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -200,7 +225,10 @@ def load(folder: str | Path, pipeline: Pipeline) -> dict[str, Any]:
     for part in learners:
         inner = folder / part.place
         manifest = _manifest(inner)
-        _match(inner, manifest, part, pipeline.models, embedder)
+        try:
+            _match(inner, manifest, part, pipeline.models, embedder)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            _damaged(inner / "manifest.json", "does not say what it was learned for")
         arrays = _unpack(inner, manifest)
         try:
             restored[part.place] = part.plugin.restore(arrays)
@@ -221,17 +249,15 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise ArtefactDamaged(
             f"{path}: cannot be read: {error.strerror}; train first: llmrouter train"
         ) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         _damaged(path, "is not JSON")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
         raise ArtefactMismatch(
             f"{path}: has format {found!r}, this LLMRouter reads format {FORMAT}; train again"
         )
-    kinds = {"part": str, "models": list, "arrays": dict, "sha256": str}
-    for key, kind in kinds.items():
-        if not isinstance(manifest.get(key), kind):
-            _damaged(path, f"lacks '{key}'")
+    if manifest.get("seal") != _seal(manifest):
+        _damaged(path, "is not as it was written")
     return manifest
 
 
@@ -279,20 +305,22 @@ def _unpack(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     declared: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
     try:
         for name, entry in manifest["arrays"].items():
-            dtype = np.dtype(entry["dtype"])
-            shape = tuple(int(side) for side in entry["shape"])
-            if dtype.kind not in _NUMBERS or min(shape, default=0) < 0:
-                _damaged(folder / "manifest.json", f"declares '{name}' as {dtype}{shape}")
-            declared[name] = dtype, shape
-        size = path.stat().st_size
-    except OSError as error:
-        raise ArtefactDamaged(f"{path}: cannot be read: {error.strerror}; train again") from None
-    except (TypeError, KeyError, ValueError):
+            if not _DTYPE.fullmatch(entry["dtype"]):
+                _damaged(folder / "manifest.json", f"declares '{name}' as {entry['dtype']!r:.40}")
+            shape = tuple(operator.index(side) for side in entry["shape"])
+            if min(shape, default=0) < 0:
+                _damaged(folder / "manifest.json", f"declares '{name}' with shape {shape}")
+            declared[name] = np.dtype(entry["dtype"]), shape
+    except (AttributeError, TypeError, KeyError, ValueError):
         _damaged(folder / "manifest.json", "declares arrays in a way that cannot be read")
     expected = sum(_bytes(dtype, shape) for dtype, shape in declared.values())
-    if size > min(LARGEST, expected + 4096 * (len(declared) + 1)):
-        _damaged(path, f"has {size} bytes, more than its manifest declares")
-    content = path.read_bytes()
+    try:
+        size = path.stat().st_size
+        if not expected <= size <= min(LARGEST, expected + 4096 * (len(declared) + 1)):
+            _damaged(path, f"has {size} bytes, but its manifest declares {expected} of numbers")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtefactDamaged(f"{path}: cannot be read: {error.strerror}; train again") from None
     if hashlib.sha256(content).hexdigest() != manifest["sha256"]:
         _damaged(path, "does not have the sha256 its manifest states; it was changed or cut short")
     arrays = {}
@@ -303,13 +331,16 @@ def _unpack(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
                 _damaged(path, "holds other arrays than its manifest declares")
             for name, (dtype, shape) in declared.items():
                 info = members[f"{name}.npy"]
-                if info.file_size > _bytes(dtype, shape) + 4096:
-                    _damaged(path, f"has '{name}' larger than its manifest declares")
+                if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                    _damaged(path, f"has '{name}' compressed or encrypted, which is never written")
                 with archive.open(info) as member:
-                    array = np.lib.format.read_array(member, allow_pickle=False)
-                if array.dtype != dtype or array.shape != shape:
-                    _damaged(path, f"has '{name}' of another shape than its manifest declares")
-                arrays[name] = array
+                    # The header is believed only where it agrees: reading allocates what it says.
+                    version = np.lib.format.read_magic(member)
+                    header = np.lib.format.read_array_header_1_0(member)
+                    if version != (1, 0) or header != (shape, False, dtype):
+                        _damaged(path, f"has '{name}' otherwise than its manifest declares")
+                    member.seek(0)
+                    arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         _damaged(path, f"is not a readable archive ({type(error).__name__})")
     return arrays
