@@ -75,8 +75,12 @@ class Report:
         return next(row for row in self.rows if row.policy == policy)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, ready for JSON."""
-        return asdict(self)
+        """Return the report as plain data, ready for JSON; unknown numbers are None."""
+        return asdict(self, value_serializer=lambda _, __, value: _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def evaluate(
@@ -108,7 +112,7 @@ def evaluate(
     shared = set(test.groups) & set(train.groups)
     if shared:
         raise DatasetError(
-            f"{len(shared)} of the test queries are also in the training outcomes, such as "
+            f"{len(shared)} of the test groups are also in the training outcomes, such as "
             f"'{sorted(shared)[0]}'; split by group: llmrouter train --help"
         )
     tell = progress or (lambda share: None)
@@ -204,10 +208,14 @@ def compare(
 
 
 def _expected(share: Floats, values: Floats) -> Floats:
-    """Return each query's expected value under *share*; NaN where a used cell is unknown."""
+    """Return each query's expected value under *share*; NaN where a used cell is unknown.
+
+    A query that no model gets, because none has an outcome, is NaN too: nothing is no zero.
+    """
     used = share > 0
     total = np.where(used, share * np.where(np.isnan(values), 0.0, values), 0.0).sum(axis=1)
-    return np.where((used & np.isnan(values)).any(axis=1), np.nan, total)  # (n,)
+    unknown = (used & np.isnan(values)).any(axis=1) | ~used.any(axis=1)
+    return np.where(unknown, np.nan, total)  # (n,)
 
 
 def _bootstrap(
