@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from llmrouter_core import (
     NotFitted,
     Query,
     Scores,
+    Unavailable,
     hookimpl,
 )
 from llmrouter_core.config import Part
@@ -432,7 +434,7 @@ def test_resources_open_once_and_close_in_reverse() -> None:
             @asynccontextmanager
             async def _open(self) -> Any:
                 if fails:
-                    raise OSError("cannot open")
+                    raise Unavailable("cannot open")
                 order.append(f"open {name}")
                 try:
                     yield
@@ -449,7 +451,7 @@ def test_resources_open_once_and_close_in_reverse() -> None:
     assert order == ["open b", "open a", "use", "close a", "close b"]
 
     order.clear()
-    with pytest.raises(OSError, match="cannot open"):
+    with pytest.raises(Unavailable, match="cannot open"):
         asyncio.run(live(pipeline(opener("a", fails=True), opener("b"))))
     assert order == ["open b", "close b"]
 
@@ -497,3 +499,25 @@ def test_examples_come_from_the_scorers_that_have_them() -> None:
 
     assert found.examples(Query(text="?")) == {"knn": [{"text": "?", "first": 1.0}]}
     assert pipeline(part("selector", Selector())).examples(Query(text="?")) == {}
+
+
+def test_a_batch_asks_each_hook_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """What core adds does not grow with the hooks of each query; its time is shown, not judged."""
+    n = 2000
+    queries = [Query(text=f"query {i}") for i in range(n)]
+    embedder = Embedder(value=np.ones((n, 8), np.float32))
+    found = pipeline(
+        part("embedder", embedder),
+        part("scorer", Reader(), "read"),
+        part("scorer", Scorer(value=Scores("rule", np.tile([0, NEVER, 0], (n, 1)))), "rule"),
+        part("selector", Selector(value=np.tile(np.arange(3), (n, 1)))),
+    )
+    started = perf_counter()
+
+    decisions = found.decide(queries)
+
+    with capsys.disabled():
+        print(f"\ncore decides {n / (perf_counter() - started):,.0f} queries a second", end=" ")
+    assert embedder.asked == 1
+    assert {decision.model.name for decision in decisions} == {"a"}
+    assert [decision.query for decision in decisions] == queries

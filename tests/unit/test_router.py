@@ -22,6 +22,7 @@ from llmrouter_core import (
     Query,
     Request,
     Scores,
+    Unavailable,
     hookimpl,
 )
 
@@ -335,16 +336,16 @@ def test_closing_an_iterator_early_stops_the_call() -> None:
 
 def test_a_part_that_cannot_open_says_why_and_leaves_nothing() -> None:
     """Its own error, from every way of answering."""
-    echo = Echo(failure=OSError("no such socket"))
+    echo = Echo(failure=Unavailable("no such socket"))
     router = build(echo)
 
     async def enter() -> None:
         async with router:
             raise AssertionError("it must not open")
 
-    with pytest.raises(OSError, match="no such socket"):
+    with pytest.raises(Unavailable, match="no such socket"):
         router.route("?")
-    with pytest.raises(OSError, match="no such socket"):
+    with pytest.raises(Unavailable, match="no such socket"):
         asyncio.run(enter())
     assert threads() == []
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from attrs import define, field
+
 from llmrouter_core import (
     CallError,
     Chunk,
@@ -148,13 +149,13 @@ def test_a_call_that_fails_before_a_word_costs_nothing(price) -> None:
 
 def test_a_call_that_fails_half_way_is_paid_for() -> None:
     """The text that came was generated, whatever happened then."""
-    found = session(says(Chunk(text="12345678"), error=KeyError()))
+    found = session(says(Chunk(text="12345678"), error=Unavailable("torn")))
 
-    with pytest.raises(KeyError):
+    with pytest.raises(Unavailable):
         ask(found)
 
     [step] = found.steps
-    assert (step.text, step.error, step.finish) == ("12345678", "KeyError", None)
+    assert (step.text, step.error, step.finish) == ("12345678", "torn", None)
     assert step.cost == pytest.approx((14 + 2 * 2) / 1e6)
 
 

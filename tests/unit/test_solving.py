@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from attrs import define, field
+
 from llmrouter_core import (
     AllModelsFailed,
     BadRequest,
@@ -17,6 +18,7 @@ from llmrouter_core import (
     IncompleteStream,
     LLMRouter,
     Model,
+    NotFitted,
     RateLimited,
     Request,
     Unavailable,
@@ -118,11 +120,11 @@ def test_a_request_at_fault_is_not_sent_to_others() -> None:
     assert [name for name, _ in fleet.asked] == ["a", "b"]
 
 
-def test_a_bug_is_not_fallen_back_from() -> None:
-    """Only a call's own failure is; anything else is shown as it is."""
-    fleet = Fleet(errors={"a": KeyError("bug")})
+def test_what_is_no_failed_call_is_not_fallen_back_from() -> None:
+    """Another model would not make up for a mistake of the composition."""
+    fleet = Fleet(errors={"a": NotFitted("train it")})
 
-    with pytest.raises(KeyError, match="bug"):
+    with pytest.raises(NotFitted, match="train it"):
         route(fleet)
 
     assert fleet.asked == [("a", 3)]
