@@ -187,7 +187,7 @@ def test_without_any_caller_it_decides_but_does_not_answer() -> None:
     """Asking it names what is missing."""
     with LLMRouter(models=MODELS, parts=[First()]) as router:
         assert router.decide("?").model.name == "a"
-        with pytest.raises(ConfigError, match="no caller serves model 'a'; add a .caller.NAME."):
+        with pytest.raises(ConfigError, match=r"no caller serves model 'a'; add a .caller.NAME."):
             router.route("?")
 
 
