@@ -144,7 +144,7 @@ def test_fallbacks_end_and_every_reason_is_told() -> None:
 
 def test_one_model_alone_raises_its_own_error() -> None:
     """Nothing is wrapped where there is nothing to sum up, and helpers are no fallback."""
-    with pytest.raises(Unavailable, match="^a is down$"):
+    with pytest.raises(Unavailable, match=r"^a is down$"):
         route(Fleet(errors={"a": down("a")}), "a")
 
 
