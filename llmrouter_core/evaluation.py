@@ -164,7 +164,8 @@ def _means(values: Floats) -> Floats:
 
 
 def _one_hot(columns: Any, m: int) -> Floats:
-    return np.eye(m)[columns]  # (n, m)
+    shares: Floats = np.eye(m)[columns]  # (n, m)
+    return shares
 
 
 def compare(
