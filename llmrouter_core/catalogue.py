@@ -99,6 +99,11 @@ class Entry:
                 f"{self} has no method '{verb}', which every {self.kind} needs; "
                 "it may be made for another version of LLMRouter"
             )
+        if verb and not hasattr(getattr(loaded, verb), "llmrouter_impl"):
+            raise BrokenPlugin(
+                f"{self} has a method '{verb}' without @hookimpl, so it would never be asked; "
+                "mark it"
+            )
         return loaded
 
 

@@ -137,7 +137,7 @@ class BadRequest(CallError):
 
 
 class Refused(CallError):
-    """This key or deployment does not serve the request (401, 402, 403, 404)."""
+    """The key or the deployment does not serve the request (401, 402, 403, 404)."""
 
 
 class RateLimited(CallError):

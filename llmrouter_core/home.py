@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Generic, TypeVar
@@ -118,7 +118,7 @@ class Home:
             if not loop.is_closed():
                 await asyncio.wrap_future(self._send(loop, relay.close()))
 
-    def iterate(self, make: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+    def iterate(self, make: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
         """Yield, without any loop here, what the generator yields at home."""
         loop, relay = self._elsewhere(), _Relay(make)
         try:

@@ -29,7 +29,7 @@ hookspec = HookspecMarker(PROJECT)
 hookimpl = HookimplMarker(PROJECT)
 
 Call: TypeAlias = Callable[[Request], AsyncGenerator[Chunk, None]]
-Solve: TypeAlias = "Callable[[Session, Query], AsyncGenerator[Chunk, None]]"
+Solve: TypeAlias = Callable[["Session", Query], AsyncGenerator[Chunk, None]]
 
 
 class Specs:
@@ -43,7 +43,7 @@ class Specs:
     def score(
         self, queries: Sequence[Query], models: Sequence[Model], embeddings: Floats
     ) -> Scores | tuple[Scores, ...] | None:
-        """Return named (n, m) predictions: NaN is unknown, -inf is never. All scorers are asked."""
+        """Return named (n, m) predictions: NaN is unknown, -inf never. All scorers are asked."""
 
     @hookspec(firstresult=True)
     def select(
@@ -57,7 +57,7 @@ class Specs:
 
     @hookspec(firstresult=True)
     def solve(self) -> Solve | None:
-        """Return the function that answers one query through its session, in any number of calls."""
+        """Return the function that answers a query through its session, in any number of calls."""
 
     @hookspec
     def lifespan(self) -> AbstractAsyncContextManager[object] | None:

@@ -21,6 +21,7 @@ from llmrouter_core.errors import (
     LLMRouterError,
     NoEligibleModel,
 )
+from llmrouter_core.guarding import Guard
 from llmrouter_core.hooks import PROJECT, Call, Solve, Specs
 from llmrouter_core.types import Decision, Floats, Ints, Model, Query, Scores
 
@@ -46,9 +47,11 @@ class Pipeline:
         ordered = sorted(parts, key=lambda part: part.kind != "extension")
         for part in reversed(ordered):
             self._register(part)
+        self._manager.register(Guard(), name="core.guard")
         hooks = self._manager.hook
         self._embedders, self._selectors = (
-            [impl for impl in hook.get_hookimpls() if not impl.wrapper]
+            # A tryfirst implementation, such as a cache's, stands before the one that answers.
+            [impl for impl in hook.get_hookimpls() if not (impl.wrapper or impl.tryfirst)]
             for hook in (hooks.embed, hooks.select)
         )
         self.wants_embeddings = any(
@@ -121,6 +124,8 @@ class Pipeline:
     def _check_scores(self, one: Any, shape: tuple[int, int]) -> None:
         if not isinstance(one, Scores):
             self._blame("score", f"returned {type(one).__name__}, expected Scores")
+        if not isinstance(one.name, str) or not one.name:
+            self._blame("score", f"named its scores {one.name!r}, expected a text")
         for what, array in (("", one.values), ("a std of ", one.std)):
             if array is None and what:
                 continue
@@ -129,6 +134,8 @@ class Pipeline:
                 self._blame("score", f"returned {what}shape {got}, expected {shape}", one.name)
             if array.dtype.kind != "f":
                 self._blame("score", f"returned {what}{array.dtype}, expected floats", one.name)
+        if np.isposinf(one.values).any():
+            self._blame("score", "returned +inf, which no prediction can be", one.name)
 
     def select(self, queries: Sequence[Query], scores: Mapping[str, Scores]) -> Ints:
         """Return intp (n, k): columns of the pool, best first, -1 padding short rows.
@@ -161,7 +168,8 @@ class Pipeline:
         if banned.any():
             order = np.argsort(banned, axis=1, kind="stable")  # what is left moves to the front
             ranking = np.take_along_axis(np.where(banned, -1, ranking), order, axis=1)
-        return ranking.astype(np.intp, copy=False)
+        columns: Ints = ranking.astype(np.intp, copy=False)
+        return columns
 
     def rank(
         self, queries: Sequence[Query], embeddings: Floats | None = None
@@ -252,7 +260,17 @@ class Pipeline:
         """Open every part's resources, and close them in reverse."""
         async with AsyncExitStack() as stack:
             for context in reversed(self._ask("lifespan")):
-                await stack.enter_async_context(context)
+                if not hasattr(context, "__aenter__"):
+                    got = type(context).__name__
+                    self._blame("lifespan", f"returned {got}, expected an async context manager")
+                try:
+                    await stack.enter_async_context(context)
+                except LLMRouterError:
+                    raise
+                except Exception as error:
+                    reason = f"raised {type(error).__name__} while opening: {error}"
+                    fault = self._fault("lifespan", reason, self._culprit(error))
+                    raise BadResult(fault) from error
             yield
 
     # ------------------------------------------------------------------ asking and blaming
@@ -263,14 +281,9 @@ class Pipeline:
             return getattr(self._manager.hook, hook)(**arguments)
         except LLMRouterError:
             raise
-        except Exception as error:
-            part = self._culprit(error)
-            if part is None:
-                raise
-            raise BadResult(
-                f"{part.label} raised {type(error).__name__} in '{hook}': {error}; "
-                "report it to the plugin's author"
-            ) from error
+        except (Exception, SystemExit) as error:
+            reason = f"raised {type(error).__name__} in '{hook}': {error}"
+            raise BadResult(self._fault(hook, reason, self._culprit(error))) from error
 
     def _culprit(self, error: BaseException) -> Part | None:
         """Return the part whose method stands deepest in *error*'s traceback."""
@@ -283,6 +296,12 @@ class Pipeline:
 
     def _blame(self, hook: str, fault: str, name: str | None = None) -> NoReturn:
         """Raise `BadResult`, naming the part behind *hook* as exactly as can be known."""
+        raise BadResult(self._fault(hook, fault, name=name))
+
+    def _fault(
+        self, hook: str, fault: str, part: Part | None = None, name: str | None = None
+    ) -> str:
+        """Return the sentence that puts *fault* on *part*, or on whoever may be behind *hook*."""
         impls = getattr(self._manager.hook, hook).get_hookimpls()
         wraps = {id(impl.plugin): impl.wrapper for impl in impls}
         asked = [part for part in self.parts if id(part.plugin) in wraps]
@@ -292,8 +311,8 @@ class Pipeline:
             part for part in asked
             if part in within or (part.kind == "extension" and wraps[id(part.plugin)])
         ]
-        who = " or ".join(part.label for part in suspects)
-        raise BadResult(f"{who} {fault}; report it to the plugin's author")
+        who = part.label if part else " or ".join(part.label for part in suspects)
+        return f"{who} {fault}; report it to the plugin's author"
 
 
 def _row(scores: Mapping[str, Scores], row: int) -> dict[str, Scores]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -66,6 +66,13 @@ class LLMRouter:
             folder = config.folder / config.router.artefacts
             if folder.exists():
                 self._restore(folder)
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """Return the router of *config* as it was built: what was learned is not loaded."""
+        router = cls.__new__(cls)
+        router._build(config)
+        return router
 
     def _build(self, config: Config) -> None:
         self.config = config
@@ -167,21 +174,37 @@ class LLMRouter:
         return await self._home.run(self._answer(Query.of(prompt, user=user, facts=facts or {})))
 
     def stream(
-        self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None
-    ) -> Iterator[Chunk]:
-        """Yield the answer in chunks as they arrive; closing the iterator stops the call."""
+        self,
+        prompt: Prompt,
+        *,
+        user: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        session: Session | None = None,
+    ) -> Generator[Chunk, None, None]:
+        """Yield the answer in chunks as they arrive; closing the iterator stops the call.
+
+        Pass a fresh `session()` to read afterwards which models were asked and what it cost.
+        """
         query = Query.of(prompt, user=user, facts=facts or {})
-        return self._home.iterate(lambda: self._chunks(self.session(), query))
+        return self._home.iterate(lambda: self._chunks(session or self.session(), query))
 
     def astream(
-        self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None
+        self,
+        prompt: Prompt,
+        *,
+        user: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        session: Session | None = None,
     ) -> AsyncGenerator[Chunk, None]:
         """Yield the same as `stream`, asynchronously; read it under `contextlib.aclosing`."""
         query = Query.of(prompt, user=user, facts=facts or {})
-        return self._home.stream(lambda: self._chunks(self.session(), query))
+        return self._home.stream(lambda: self._chunks(session or self.session(), query))
 
     def session(self) -> Session:
-        """Return a session: the way to ask chosen models, inside `async with router`."""
+        """Return a session: it records the calls of a `stream`.
+
+        Inside `async with router` it is also the way to ask models of your own choice.
+        """
         return Session(self.pipeline, self._pool, self._calls, self.config.router.fallbacks)
 
     async def _chunks(self, session: Session, query: Query) -> AsyncGenerator[Chunk, None]:
@@ -262,9 +285,7 @@ class LLMRouter:
             evolve(part, plugin=plugins.get(part.place, part.plugin))
             for part in self.config.parts
         )
-        router = type(self).__new__(type(self))
-        router._build(evolve(self.config, parts=parts, models=self.models))
-        return router
+        return self.of(evolve(self.config, parts=parts, models=self.models))
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -309,8 +330,8 @@ def _composed(models: Sequence[Model], plugins: Sequence[Any]) -> Config:
 
 def _implements(plugin: Any, verb: str) -> bool:
     """Return whether *plugin* answers *verb* itself, rather than wrapping who does."""
-    options = getattr(getattr(type(plugin), verb, None), "llmrouter_impl", None)
-    return bool(options) and not options["wrapper"]
+    marked: Mapping[str, Any] = getattr(getattr(type(plugin), verb, None), "llmrouter_impl", {})
+    return marked.get("wrapper") is False
 
 
 def _offered(parts: Sequence[Part]) -> tuple[Model, ...]:

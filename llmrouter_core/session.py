@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from llmrouter_core.errors import ConfigError, IncompleteStream
+from llmrouter_core.errors import ConfigError
 from llmrouter_core.hooks import Call
 from llmrouter_core.pipeline import Pipeline
 from llmrouter_core.types import (
@@ -104,10 +104,6 @@ class Session:
                     usage = chunk.usage or usage
                     finish = chunk.finish or finish
                     yield chunk
-            if finish is None:
-                raise IncompleteStream(
-                    f"model '{name}' ended its answer without a finish reason", model=name
-                )
         except GeneratorExit:
             error = "abandoned by the reader"
             raise

@@ -3,6 +3,7 @@
 Arrays appear only in `Scores` and `Decision`. Shapes are written (n, m): *n* queries, *m* models.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -17,7 +18,6 @@ Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Message: TypeAlias = Mapping[str, Any]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_finite = validators.and_(validators.ge(0), validators.lt(float("inf")))
 
 
 def estimate_tokens(text: str) -> int:
@@ -32,8 +32,8 @@ def estimate_tokens(text: str) -> int:
 class Price:
     """What a model charges, in US dollars per million tokens."""
 
-    input: float = field(default=0.0, validator=_finite)
-    output: float = field(default=0.0, validator=_finite)
+    input: float = field(default=0.0, validator=[validators.ge(0), validators.lt(math.inf)])
+    output: float = field(default=0.0, validator=[validators.ge(0), validators.lt(math.inf)])
 
     def of(self, usage: "Usage") -> float:
         """Return the dollars that *usage* costs."""

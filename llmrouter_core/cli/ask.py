@@ -42,9 +42,7 @@ def command(config: Path, query: str, user: str | None, stream: bool, json_: boo
 def _streamed(router: LLMRouter, query: Query) -> Answer:
     """Print the answer as it arrives, and return it."""
     session, texts = router.session(), []
-    # `router.stream` has no room for a session, and the session knows what the answer cost.
-    chunks = router._home.iterate(lambda: router._chunks(session, query))
-    with closing(chunks):  # type: ignore[type-var]
+    with closing(router.stream(query, session=session)) as chunks:
         try:
             for chunk in chunks:
                 if chunk.kind == "text" and chunk.text:

@@ -46,7 +46,7 @@ def command(
     output_tokens, latency, task, group. Queries of one group are never split.
     """
     found = load(config)
-    router = _untrained(found)
+    router = LLMRouter.of(found)  # without what was learned earlier, which may no longer fit
     learners = [part for part in found.parts if isinstance(part.plugin, Trainable)]
     if not learners:
         raise ConfigError(str(config), ["no part learns, so there is nothing to train"])
@@ -75,13 +75,6 @@ def command(
     say(f"saved to {folder}: {', '.join(p.place for p in learners)}, from {number:,} queries")
     if out is None and found.router.artefacts is None:
         say(f"to use it, {_advice(found)}")
-
-
-def _untrained(config: Config) -> LLMRouter:
-    """Return the router of *config* without what it learned earlier, which may no longer fit."""
-    router = LLMRouter.__new__(LLMRouter)
-    router._build(config)
-    return router
 
 
 def _advice(config: Config) -> str:

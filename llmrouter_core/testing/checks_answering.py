@@ -105,9 +105,9 @@ def check_cancellation_propagates(subject: Subject) -> None:
 
     async def cancel() -> None:
         caller = _Hanging()
-        async with _streams(subject, caller) as streams:
+        own = subject.kind == "caller"
+        async with _streams(subject, caller, bare=own) as streams:
             for stream in streams:
-                own = subject.kind == "caller"
                 ended = await (_thrown(stream) if own else caller.cancelled(stream))
                 assert ended, "it went on although it was cancelled"
 
@@ -216,16 +216,22 @@ async def _session(subject: Subject, caller: Any) -> AsyncIterator[RecordingSess
 
 @asynccontextmanager
 async def _streams(
-    subject: Subject, caller: Any, hook: str | None = None
+    subject: Subject, caller: Any, hook: str | None = None, *, bare: bool = False
 ) -> AsyncIterator[list[AsyncGenerator[Chunk, None]]]:
-    """Return the streams by which *subject* answers, its own or those around *caller*."""
+    """Return the streams by which *subject* answers, its own or those around *caller*.
+
+    With *bare* a caller's own function is called, without what core wraps around it.
+    """
     async with _session(subject, caller) as session:
         streams = []
         if "call" in subject.hooks and hook in (None, "call"):
             [model, *_] = session.models.values()
-            bound = session.pipeline.bind([model])
-            assert bound, f"it does not serve the model '{model.name}'"
-            streams.append(bound[model.name](_query().request))
+            if bare:
+                call = manager_of(session.pipeline.parts[0].plugin).hook.call(model=model)
+            else:
+                call = session.pipeline.bind([model]).get(model.name)
+            assert call, f"it does not serve the model '{model.name}'"
+            streams.append(call(_query().request))
         if "solve" in subject.hooks and hook in (None, "solve"):
             streams.append(session.pipeline.solver()(session, _query()))  # type: ignore[arg-type]
         yield streams

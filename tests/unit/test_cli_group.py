@@ -286,21 +286,35 @@ def test_what_was_streamed_before_a_failure_ends_with_a_line(config: Path) -> No
     assert result.stderr == "error: model 'small' is down\n"
 
 
-def test_a_bug_says_that_it_is_one_and_moves_no_cursor(config: Path) -> None:
+def test_a_plugins_bug_is_put_on_the_plugin(config: Path) -> None:
+    """Whatever a caller raises, the next model is asked, and the sentence names who failed."""
+    result = run("ask", _failing(config, "crash"), "abc", "--no-stream")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "error: no model answered: the caller of model 'small' raised ZeroDivisionError: oh"
+    )
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_bug_says_that_it_is_one_and_moves_no_cursor(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line, exit code 1, control characters taken out; the traceback on request."""
-    path = _failing(config, "crash")
-    result = run("ask", path, "abc", "--no-stream")
+
+    def crash(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh \x1b[31mno")
+
+    monkeypatch.setattr("llmrouter_core.router.LLMRouter.route", crash)
+    asked = ("ask", str(config), "abc", "--no-stream")
+    result = run(*asked)
 
     assert result.exit_code == 1
     assert result.stderr.startswith("error: this is a bug: ZeroDivisionError: oh �[31mno; run")
     assert result.stderr.count("\n") == 1
-    assert isinstance(run("--debug", "ask", path, "abc").exception, ZeroDivisionError)
-    assert isinstance(
-        CliRunner(env={"LLMROUTER_DEBUG": "1"})
-        .invoke(llmrouter, ["ask", str(path), "x"])
-        .exception,
-        ZeroDivisionError,
-    )
+    assert isinstance(run("--debug", *asked).exception, ZeroDivisionError)
+    debug = CliRunner(env={"LLMROUTER_DEBUG": "1"}).invoke(llmrouter, asked)
+    assert isinstance(debug.exception, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("query", ["", "  \n"])

@@ -15,7 +15,7 @@ LAYERS = [
     {"types"},
     {"hooks"},
     {"tables", "catalogue", "structuring"},
-    {"recipes"},
+    {"recipes", "guarding"},
     {"training"},
     {"config"},
     {"pipeline"},

@@ -182,7 +182,7 @@ class IdleExtension:
     """Do nothing at all."""
 
 
-@breaks("implements_its_verb")
+@breaks("entry_point_loads")
 @part
 class UnmarkedEmbedder(CountingEmbedder):
     """Forget the mark."""
