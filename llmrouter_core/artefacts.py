@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import numpy as np
 
+from llmrouter_core.catalogue import titled
 from llmrouter_core.errors import ArtefactDamaged, ArtefactError, ArtefactMismatch
 from llmrouter_core.secret import Secret
 from llmrouter_core.training import Trainable
@@ -86,7 +87,7 @@ def fingerprint(pipeline: Pipeline) -> dict[str, Any] | None:
 
 
 def _use(part: Part) -> str:
-    return type(part.plugin).__name__ if part.entry is None else part.entry.name
+    return titled(type(part.plugin))[1] if part.entry is None else part.entry.name
 
 
 # ---------------------------------------------------------------------------- saving
@@ -145,9 +146,7 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _write(
-    folder: Path, part: Part, pipeline: Pipeline, embedder: dict[str, Any] | None
-) -> None:
+def _write(folder: Path, part: Part, pipeline: Pipeline, embedder: dict[str, Any] | None) -> None:
     arrays = {
         name: np.asarray(array, order="C") for name, array in sorted(part.plugin.state().items())
     }
@@ -168,7 +167,7 @@ def _write(
         "version": None if part.entry is None else part.entry.version,
         "options": options(part.plugin),
         "models": [model.name for model in pipeline.models],
-        "embedder": embedder,
+        "embedder": embedder if pipeline.reads_embeddings(part) else None,
         "arrays": {
             name: {"dtype": array.dtype.str, "shape": list(array.shape)}
             for name, array in arrays.items()
@@ -262,7 +261,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _match(
-    folder: Path, manifest: Mapping[str, Any], part: Part, pool: Sequence[Any],
+    folder: Path,
+    manifest: Mapping[str, Any],
+    part: Part,
+    pool: Sequence[Any],
     embedder: dict[str, Any] | None,
 ) -> None:
     """Refuse an artefact made for something else, naming both sides."""

@@ -42,6 +42,16 @@ def canonical(name: str) -> str:
     return name.strip().lower().replace("_", "-")
 
 
+def titled(cls: type) -> tuple[str, str]:
+    """Return the kind and the name that a class's own name states: `KnnScorer` → scorer, knn.
+
+    The kind is `""` where the name ends in none.
+    """
+    *words, last = re.findall(r"[A-Z]+[a-z0-9]*|[a-z0-9]+", cls.__name__) or [""]
+    kind = last.lower() if words and last.lower() in VERBS else ""
+    return kind, "-".join(words if kind else [*words, last]).lower()
+
+
 @frozen(order=True)
 class Entry:
     """One label: a plugin that could be loaded.

@@ -47,6 +47,9 @@ class ConfigError(LLMRouterError):
         self.problems = tuple(problems)
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.source, self.problems)
+
 
 class PluginError(LLMRouterError):
     """Something is wrong with a plugin."""
@@ -189,3 +192,6 @@ class AllModelsFailed(CallError):
         self.failures = tuple(failures)
         reasons = "; ".join(str(failure) for failure in self.failures)
         super().__init__(f"no model answered: {reasons}")
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.failures,)

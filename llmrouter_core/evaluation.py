@@ -105,6 +105,7 @@ def evaluate(
 
     Raises:
         DatasetError: A model of the pool has no outcomes, or train and test share a group.
+        ValueError: There is not one resample.
     """
     pool = router.pipeline.models
     names = [model.name for model in pool]
@@ -115,6 +116,8 @@ def evaluate(
             f"{len(shared)} of the test groups are also in the training outcomes, such as "
             f"'{sorted(shared)[0]}'; split by group: llmrouter train --help"
         )
+    if resamples < 1:
+        raise ValueError(f"'resamples' must be at least 1: {resamples}")
     tell = progress or (lambda share: None)
     chosen = np.empty(len(test), np.intp)
     for start in range(0, len(test), _BATCH):
@@ -133,8 +136,10 @@ def evaluate(
 def expected_costs(dataset: Dataset, pool: Sequence[Model]) -> Floats:
     """Return US dollars per call, (n, m): as recorded, else price x tokens, else NaN."""
     prices = np.array(
-        [[np.nan, np.nan] if model.price is None else [model.price.input, model.price.output]
-         for model in pool]
+        [
+            [np.nan, np.nan] if model.price is None else [model.price.input, model.price.output]
+            for model in pool
+        ]
     )  # (m, 2)
     priced = (dataset.input_tokens * prices[:, 0] + dataset.output_tokens * prices[:, 1]) / 1e6
     return np.where(np.isnan(dataset.cost), priced, dataset.cost)

@@ -54,9 +54,18 @@ class Pipeline:
             [impl for impl in hook.get_hookimpls() if not (impl.wrapper or impl.tryfirst)]
             for hook in (hooks.embed, hooks.select)
         )
-        self.wants_embeddings = any(
-            "embeddings" in impl.argnames for impl in hooks.score.get_hookimpls()
-        )
+        self._readers = [
+            impl.plugin for impl in hooks.score.get_hookimpls() if "embeddings" in impl.argnames
+        ]
+
+    @property
+    def wants_embeddings(self) -> bool:
+        """Whether any scorer reads embeddings."""
+        return bool(self._readers)
+
+    def reads_embeddings(self, part: Part) -> bool:
+        """Return whether *part* is one of the scorers that read embeddings."""
+        return any(plugin is part.plugin for plugin in self._readers)
 
     def _register(self, part: Part) -> None:
         try:
@@ -105,9 +114,7 @@ class Pipeline:
         if embeddings is None:
             wanted = self.wants_embeddings
             embeddings = self.embed(queries) if wanted else np.zeros((len(queries), 0), np.float32)
-        found = self._ask(
-            "score", queries=queries, models=self.models, embeddings=embeddings
-        )
+        found = self._ask("score", queries=queries, models=self.models, embeddings=embeddings)
         if not isinstance(found, list):  # a wrapper's doing
             self._blame("score", f"returned {type(found).__name__}, expected a list of Scores")
         shape = (len(queries), len(self.models))
@@ -116,8 +123,12 @@ class Pipeline:
             for one in item if isinstance(item, tuple) else (item,):
                 self._check_scores(one, shape)
                 if one.name in scores:
-                    self._blame("score", f"and another scorer both predict '{one.name}'; "
-                                "rename one or narrow its targets", name=one.name)
+                    self._blame(
+                        "score",
+                        f"and another scorer both predict '{one.name}'; "
+                        "rename one or narrow its targets",
+                        name=one.name,
+                    )
                 scores[one.name] = one
         return scores
 
@@ -147,8 +158,11 @@ class Pipeline:
         """
         ranking = self._ask("select", queries=queries, models=self.models, scores=scores)
         n, m = len(queries), len(self.models)
-        if not isinstance(ranking, np.ndarray) or ranking.ndim != 2 or len(ranking) != n or (
-            n and not 1 <= ranking.shape[1] <= m
+        if (
+            not isinstance(ranking, np.ndarray)
+            or ranking.ndim != 2
+            or len(ranking) != n
+            or (n and not 1 <= ranking.shape[1] <= m)
         ):
             got = getattr(ranking, "shape", type(ranking).__name__)
             self._blame("select", f"returned shape {got}, expected ({n}, k) with k from 1 to {m}")
@@ -189,14 +203,13 @@ class Pipeline:
         for row in np.flatnonzero(ranking[:, 0] < 0)[:1]:
             excluded = self._excluded((), _row(scores, row))
             reasons = "; ".join(f"{name}: {why}" for name, why in excluded.items())
+            which = "this query" if len(queries) == 1 else f"query {row + 1} of {len(queries)}"
             raise NoEligibleModel(
-                f"no model may answer this query ({reasons}); loosen a rule or add a model"
+                f"no model may answer {which} ({reasons}); loosen a rule or add a model"
             )
         return ranking, scores
 
-    def decide(
-        self, queries: Sequence[Query], embeddings: Floats | None = None
-    ) -> list[Decision]:
+    def decide(self, queries: Sequence[Query], embeddings: Floats | None = None) -> list[Decision]:
         """Return one decision per query; arguments and errors are those of `rank`."""
         if not queries:
             return []
@@ -208,15 +221,16 @@ class Pipeline:
             mine = _row(scores, row)
             decisions.append(
                 Decision(
-                    query=query, ranking=ranked, models=self.models, scores=mine,
+                    query=query,
+                    ranking=ranked,
+                    models=self.models,
+                    scores=mine,
                     excluded={} if whole else self._excluded(ranked, mine),
                 )
             )
         return decisions
 
-    def _excluded(
-        self, ranked: tuple[Model, ...], scores: Mapping[str, Scores]
-    ) -> dict[str, str]:
+    def _excluded(self, ranked: tuple[Model, ...], scores: Mapping[str, Scores]) -> dict[str, str]:
         """Return why each model that is not *ranked* was left out."""
         excluded = {}
         for column, model in enumerate(self.models):
@@ -243,23 +257,27 @@ class Pipeline:
         calls = {model.name: self._ask("call", model=model) for model in models}
         for name, call in calls.items():
             if call is not None and not callable(call):
-                self._blame("call", f"returned {type(call).__name__} for model '{name}', "
-                            "expected a function that streams")
+                self._blame(
+                    "call",
+                    f"returned {type(call).__name__} for model '{name}', "
+                    "expected a function that streams",
+                )
         return {name: call for name, call in calls.items() if call is not None}
 
     def solver(self) -> Solve:
         """Return the function that answers a query."""
         solve: Solve = self._ask("solve")
         if not callable(solve):
-            self._blame("solve", f"returned {type(solve).__name__}, "
-                        "expected a function that streams")
+            self._blame(
+                "solve", f"returned {type(solve).__name__}, expected a function that streams"
+            )
         return solve
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Open every part's resources, and close them in reverse."""
+        """Open every part's resources, outermost first, and close them in reverse."""
         async with AsyncExitStack() as stack:
-            for context in reversed(self._ask("lifespan")):
+            for context in self._ask("lifespan"):
                 if not hasattr(context, "__aenter__"):
                     got = type(context).__name__
                     self._blame("lifespan", f"returned {got}, expected an async context manager")
@@ -308,7 +326,8 @@ class Pipeline:
         named = [part for part in asked if part.name == name]
         within = named or [part for part in asked if not wraps[id(part.plugin)]] or asked
         suspects = [  # an extension around the hook may have changed what was returned
-            part for part in asked
+            part
+            for part in asked
             if part in within or (part.kind == "extension" and wraps[id(part.plugin)])
         ]
         who = part.label if part else " or ".join(part.label for part in suspects)

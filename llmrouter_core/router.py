@@ -12,8 +12,8 @@ import numpy as np
 from attrs import evolve
 
 from llmrouter_core import config as configuration
-from llmrouter_core.catalogue import VERBS
-from llmrouter_core.config import Config, Part, RouterOptions
+from llmrouter_core.catalogue import VERBS, titled
+from llmrouter_core.config import SINGLE, Config, Part, RouterOptions
 from llmrouter_core.errors import ConfigError
 from llmrouter_core.pipeline import Pipeline
 from llmrouter_core.session import Session, unserved
@@ -79,9 +79,9 @@ class LLMRouter:
         parts = (*config.parts, Part("solver", "default", "core's single shot", SingleShot()))
         models = config.models or _offered(config.parts)
         self._pool = {model.name: model for model in models}
-        problems = [] if models else [
-            "the pool is empty; list models: [model.NAME] id = \"…\" @ model"
-        ]
+        problems = (
+            [] if models else ['the pool is empty; list models: [model.NAME] id = "…" @ model']
+        )
         if len(self._pool) != len(models):
             problems.append("two models have the same name @ model")
         self.pipeline = Pipeline(models, parts)
@@ -94,8 +94,11 @@ class LLMRouter:
             problems = self.pipeline.missing()
             # Parts composed without any caller are a router that decides and is never asked.
             called = any(part.kind == "caller" for part in parts)
-            problems += [unserved(name, self._pool) for name in self._pool
-                         if called and name not in self._calls]
+            problems += [
+                unserved(name, self._pool)
+                for name in self._pool
+                if called and name not in self._calls
+            ]
         if problems:
             raise ConfigError(config.source, problems)
         self._solve: Solve = self.pipeline.solver()
@@ -282,8 +285,7 @@ class LLMRouter:
     def _with(self, plugins: Mapping[str, Any]) -> Self:
         """Return a router with the plugins at those places exchanged."""
         parts = tuple(
-            evolve(part, plugin=plugins.get(part.place, part.plugin))
-            for part in self.config.parts
+            evolve(part, plugin=plugins.get(part.place, part.plugin)) for part in self.config.parts
         )
         return self.of(evolve(self.config, parts=parts, models=self.models))
 
@@ -315,16 +317,22 @@ def _composed(models: Sequence[Model], plugins: Sequence[Any]) -> Config:
     for plugin in plugins:
         if isinstance(plugin, type):
             raise TypeError(f"{plugin.__name__} is a class; did you forget the parentheses?")
-        kind = next((k for k, v in VERBS.items() if v and _implements(plugin, v)), "extension")
-        base = str(getattr(plugin, "name", "") or type(plugin).__name__)
+        kind, name = titled(type(plugin))
+        if not kind:
+            kind = next((k for k, v in VERBS.items() if v and _implements(plugin, v)), "extension")
+        base = kind if kind in SINGLE else str(getattr(plugin, "name", "") or name)
         name, count = base, 2
         while f"{kind}.{name}" in taken:
             name, count = f"{base}-{count}", count + 1
         taken.add(f"{kind}.{name}")
         parts.append(Part(kind, name, f"{kind} '{name}' ({type(plugin).__name__})", plugin))
     return Config(
-        source="parts", folder=Path.cwd(), router=RouterOptions(), models=tuple(models),
-        parts=tuple(parts), tables={},
+        source="parts",
+        folder=Path.cwd(),
+        router=RouterOptions(),
+        models=tuple(models),
+        parts=tuple(parts),
+        tables={},
     )
 
 

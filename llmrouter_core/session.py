@@ -78,9 +78,7 @@ class Session:
                 pass
         return self.steps[-1]
 
-    async def stream(
-        self, model: Model | str, request: Request
-    ) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, model: Model | str, request: Request) -> AsyncGenerator[Chunk, None]:
         """Yield *model*'s chunks; whatever happens, the call is recorded as a step.
 
         Raises:
@@ -117,14 +115,24 @@ class Session:
             )
 
     def _step(
-        self, name: str, request: Request, text: str, usage: Usage | None,
-        finish: str | None, error: str | None, seconds: float,
+        self,
+        name: str,
+        request: Request,
+        text: str,
+        usage: Usage | None,
+        finish: str | None,
+        error: str | None,
+        seconds: float,
     ) -> Step:
         if usage is None:  # a call that failed before its first word is taken as unbilled
-            usage = Usage(estimated=True) if error and not text else Usage(
-                input_tokens=request.input_tokens,
-                output_tokens=estimate_tokens(text) if text else 0,
-                estimated=True,
+            usage = (
+                Usage(estimated=True)
+                if error and not text
+                else Usage(
+                    input_tokens=request.input_tokens,
+                    output_tokens=estimate_tokens(text) if text else 0,
+                    estimated=True,
+                )
             )
         price = self.models[name].price
         cost = usage.cost
@@ -133,9 +141,14 @@ class Session:
         elif cost is None and usage == Usage(estimated=True):
             cost = 0.0
         return Step(
-            model=name, request=request, text=text, usage=usage, cost=cost,
+            model=name,
+            request=request,
+            text=text,
+            usage=usage,
+            cost=cost,
             seconds=seconds if usage.seconds is None else usage.seconds,
-            finish=None if error else finish, error=error,
+            finish=None if error else finish,
+            error=error,
         )
 
 
@@ -144,5 +157,3 @@ def unserved(name: str, models: Mapping[str, Model]) -> str:
     if name not in models:
         return f"there is no model '{name}'; the pool has: {', '.join(models)}"
     return f"no caller serves model '{name}'; add a [caller.NAME] that does @ model.{name}"
-
-

@@ -178,7 +178,8 @@ class Dataset:
         """
         column = {name: j for j, name in enumerate(self.models)}
         unknown = [
-            name for name in names
+            name
+            for name in names
             if name not in column or bool(np.isnan(self.quality[:, column[name]]).all())
         ]
         if unknown:
@@ -294,14 +295,17 @@ class _Reader:
 
     def _dataset(self) -> Dataset:
         rows = {identity: i for i, identity in enumerate(self.queries)}
-        matrices = {
-            name: np.full((len(rows), len(self.models)), np.nan) for name in MEASURES
-        }
+        matrices = {name: np.full((len(rows), len(self.models)), np.nan) for name in MEASURES}
         for (identity, model), values in self.cells.items():
             for name, value in values.items():
                 matrices[name][rows[identity], self.models[model]] = value
         queries, tasks, groups = zip(*self.queries.values(), strict=True)
         return Dataset(
-            queries=queries, models=tuple(self.models), ids=tuple(rows), tasks=tasks,
-            groups=groups, failures=self.failures, **matrices,
+            queries=queries,
+            models=tuple(self.models),
+            ids=tuple(rows),
+            tasks=tasks,
+            groups=groups,
+            failures=self.failures,
+            **matrices,
         )

@@ -181,10 +181,10 @@ class Query:
             ValueError: It holds no text to route on.
         """
         if isinstance(prompt, Query):
-            if user is None and not facts:
-                return prompt
-            return evolve(prompt, user=user or prompt.user, facts={**prompt.facts, **facts})
-        if isinstance(prompt, str):
+            query = prompt
+            if user is not None or facts:
+                query = evolve(prompt, user=user or prompt.user, facts={**prompt.facts, **facts})
+        elif isinstance(prompt, str):
             query = cls(text=prompt, user=user, facts=facts)
         elif isinstance(prompt, Mapping):
             query = cls(text=_read(prompt), payload=prompt, user=user, facts=facts)

@@ -4,7 +4,7 @@
 
 A fitted kNN router decides on precomputed embeddings (6,000 training queries of 384 numbers, nine
 models); the bare baseline does the product, the partition and the mean, and nothing else. Each
-figure is the median over rounds in which both are timed in turn, so that a noisy machine hits both.
+figure is the median over rounds in which both are timed in turn, so that noise hits both.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from llmrouter_core import Dataset, LLMRouter, Model, Query
 from llmrouter_plugin_hashing import HashingEmbedder
 from llmrouter_plugin_knn import KnnScorer
 from llmrouter_plugin_utility import UtilitySelector
+
+from llmrouter_core import Dataset, LLMRouter, Model, Query
 
 ROWS, DIMENSIONS, MODELS = 6000, 384, 9
 
@@ -32,8 +33,10 @@ def fitted(k: int) -> tuple[LLMRouter, np.ndarray, np.ndarray]:
     quality = (rng.random((ROWS, MODELS)) < 0.6).astype(np.float64)
     names = tuple(f"model-{j}" for j in range(MODELS))
     data = Dataset(
-        queries=tuple(Query(text=f"query {i}") for i in range(ROWS)), models=names,
-        quality=quality, embeddings=points,
+        queries=tuple(Query(text=f"query {i}") for i in range(ROWS)),
+        models=names,
+        quality=quality,
+        embeddings=points,
     )
     router = LLMRouter(
         models=[Model(name=name) for name in names],
@@ -80,7 +83,9 @@ def main() -> None:
             rounds,
         )
         figures[name] = {
-            "ours_us": ours * 1e6, "bare_us": theirs * 1e6, "ratio": ours / theirs,
+            "ours_us": ours * 1e6,
+            "bare_us": theirs * 1e6,
+            "ratio": ours / theirs,
             "extra_us": (ours - theirs) * 1e6,
         }
     if options.json:

@@ -21,7 +21,9 @@ def imported(program: str) -> float:
     """Return the milliseconds that the imports of *program* take, interpreter start excluded."""
     run = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", program],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     names = {name.split(".")[0].strip(",") for name in program.split()[1:]}
     total = 0

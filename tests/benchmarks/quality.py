@@ -7,8 +7,8 @@ model, score, input_tokens, output_tokens, cost_usd, latency_s) and `models.json
 
 Two figures per folder, each with a paired 95 % bootstrap interval, and none of them tuned on what
 it is measured on: *test*, trained on the train rows and replayed over the test rows; and *folds*,
-five folds over the train rows, grouped by query text, where every query is decided by a router that
-never saw it and best single is chosen anew in each fold.
+five folds over the train rows, grouped by query text, where every query is decided by a router
+that never saw it and best single is chosen anew in each fold.
 """
 
 from __future__ import annotations
@@ -21,16 +21,20 @@ from pathlib import Path
 
 import numpy as np
 from attrs import evolve
-from llmrouter_core import Dataset, LLMRouter, Model, Price, Query
-from llmrouter_core.evaluation import baselines, compare, expected_costs
-from llmrouter_core.training import query_id
 from llmrouter_plugin_hashing import HashingEmbedder
 from llmrouter_plugin_knn import KnnScorer
 from llmrouter_plugin_utility import UtilitySelector
 
+from llmrouter_core import Dataset, LLMRouter, Model, Price, Query
+from llmrouter_core.evaluation import baselines, compare, expected_costs
+from llmrouter_core.training import query_id
+
 _MATRICES = {
-    "quality": "score", "input_tokens": "input_tokens", "output_tokens": "output_tokens",
-    "cost": "cost_usd", "latency": "latency_s",
+    "quality": "score",
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cost": "cost_usd",
+    "latency": "latency_s",
 }
 
 
@@ -111,7 +115,8 @@ def main() -> None:
     for folder in options.folders:
         models, train, test = read(folder)
         train, test = (
-            evolve(data, embeddings=HashingEmbedder().embed(data.queries)) for data in (train, test)
+            evolve(data, embeddings=HashingEmbedder().embed(data.queries))
+            for data in (train, test)
         )
         shares = {
             "test": (test, choices(models, train, test)),
@@ -119,8 +124,12 @@ def main() -> None:
         }
         for what, (data, policies) in shares.items():
             report = compare(
-                policies, data, expected_costs(data, models), [model.name for model in models],
-                resamples=options.resamples, seed=options.seed,
+                policies,
+                data,
+                expected_costs(data, models),
+                [model.name for model in models],
+                resamples=options.resamples,
+                seed=options.seed,
             )
             print(f"{folder.name}, {what}: {len(data):,} queries, {len(models)} models")
             for row in report.rows:

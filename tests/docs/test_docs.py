@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
+
 from llmrouter_core.catalogue import discover
 from llmrouter_core.config import expand
 from llmrouter_core.tables import parse
@@ -106,6 +107,10 @@ def test_commands_on_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
 def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
-        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=120,
+        ["bash", "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
         env={**os.environ, "PATH": path, "OPENROUTER_API_KEY": "not-a-real-key"},
     )

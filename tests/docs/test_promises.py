@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import attrs
+
 from llmrouter_core.catalogue import discover
 from llmrouter_core.config import RouterOptions
 from llmrouter_core.hooks import Specs

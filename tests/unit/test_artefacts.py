@@ -18,6 +18,10 @@ import pytest
 from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llmrouter_plugin_hashing import HashingEmbedder
+from llmrouter_plugin_knn import KnnScorer
+from llmrouter_plugin_price import PriceScorer
+from llmrouter_plugin_utility import UtilitySelector
 
 from llmrouter_core import (
     ArtefactDamaged,
@@ -25,6 +29,7 @@ from llmrouter_core import (
     ArtefactMismatch,
     Dataset,
     LLMRouter,
+    Model,
     NotFitted,
     Query,
     Secret,
@@ -365,7 +370,7 @@ def test_another_class_of_embedder_is_refused_naming_both(saved: Path) -> None:
     )
     exchanged._build(evolve(exchanged.config, parts=parts))
 
-    with pytest.raises(ArtefactMismatch, match=r"embedder hashing\(.*but the config has Ones\("):
+    with pytest.raises(ArtefactMismatch, match=r"embedder hashing\(.*but the config has ones\("):
         exchanged.load(saved)
 
 
@@ -556,3 +561,28 @@ def test_a_link_to_the_folder_stays_a_link(saved: Path, fitted: LLMRouter) -> No
 
     assert link.is_symlink()
     LLMRouter(CONFIG).load(link).decide("?")
+
+
+def test_composed_and_configured_routers_share_artefacts(saved: Path) -> None:
+    """The same classes are the same parts, whether a config or Python put them together."""
+    composed = LLMRouter(
+        models=[Model(name=name, size=card["size"]) for name, card in POOL.items()],
+        parts=[HashingEmbedder(dimensions=16), KnnScorer(k=3), PriceScorer(), UtilitySelector()],
+    ).load(saved)
+    configured = LLMRouter(CONFIG).load(saved)
+
+    for query in QUERIES:
+        np.testing.assert_array_equal(
+            composed.decide(query).scores["quality"].values,
+            configured.decide(query).scores["quality"].values,
+        )
+
+
+def test_a_part_that_reads_no_embedding_does_not_mind_another_embedder(tmp_path: Path) -> None:
+    """Prices learned beside one embedder serve beside any other."""
+    bare = {**CONFIG, "scorer": {"cost": {"use": "price"}}}
+    LLMRouter(CONFIG).fit(outcomes()).save(tmp_path / "saved")
+    manifest = json.loads((tmp_path / "saved/scorer.cost/manifest.json").read_text())
+
+    assert manifest["embedder"] is None
+    LLMRouter({**bare, "embedder": {"use": "hashing", "dimensions": 32}}).load(tmp_path / "saved")

@@ -6,7 +6,7 @@ import pytest
 from attrs import frozen
 
 from llmrouter_core import AmbiguousPlugin, BrokenPlugin, UnknownPlugin
-from llmrouter_core.catalogue import KINDS, Entry, canonical, discover, find
+from llmrouter_core.catalogue import KINDS, Entry, canonical, discover, find, titled
 
 
 @frozen
@@ -127,3 +127,18 @@ def test_discovery_is_sorted_canonical_and_knows_summaries() -> None:
     assert smallest.summary == "Select the smallest model first"
     assert smallest.module == "llmrouter_plugin_smallest_llm"
     assert entry("scorer", "x").summary == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("KnnScorer", ("scorer", "knn")),
+        ("SmallestLlmSelector", ("selector", "smallest-llm")),
+        ("MyThing", ("", "my-thing")),
+        ("Scorer", ("", "scorer")),
+        ("_Odd", ("", "odd")),
+    ],
+)
+def test_a_class_states_its_kind_and_name(name: str, expected: tuple[str, str]) -> None:
+    """`<X><Kind>` read backwards; a kind alone is a name."""
+    assert titled(type(name, (), {})) == expected

@@ -249,10 +249,8 @@ def test_the_same_seed_gives_the_same_report() -> None:
     assert shares[-1] == 1.0
 
 
-def test_a_large_replay_takes_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_large_replay_has_the_interval_that_theory_says() -> None:
     """15,000 queries, eleven models, a thousand resamples: the size of RouterBench."""
-    import time
-
     rng = np.random.default_rng(7)
     n, m = 15_000, 11
     names = [f"m{j}" for j in range(m)]
@@ -268,13 +266,8 @@ def test_a_large_replay_takes_seconds(capsys: pytest.CaptureFixture[str]) -> Non
         "router": np.eye(m)[rng.integers(m, size=n)],
         **baselines(test, test, rng.random((n, m))),
     }
-    started = time.perf_counter()
 
     report = compare(policies, test, rng.random((n, m)), names, resamples=1000)
 
-    seconds = time.perf_counter() - started
-    with capsys.disabled():
-        print(f"\n{n} x {m}, 1,000 resamples: {seconds:.1f} s")
-    assert seconds < 30
     low, high = report.row("router").quality_interval
     assert high - low == pytest.approx(2 * 1.96 * math.sqrt(1 / 12 / (n * 0.95)), rel=0.15)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -448,12 +447,12 @@ def test_resources_open_once_and_close_in_reverse() -> None:
             order.append("use")
 
     asyncio.run(live(pipeline(opener("a"), opener("b"))))
-    assert order == ["open b", "open a", "use", "close a", "close b"]
+    assert order == ["open a", "open b", "use", "close b", "close a"]
 
     order.clear()
     with pytest.raises(Unavailable, match="cannot open"):
-        asyncio.run(live(pipeline(opener("a", fails=True), opener("b"))))
-    assert order == ["open b", "close b"]
+        asyncio.run(live(pipeline(opener("a"), opener("b", fails=True))))
+    assert order == ["open a", "close a"]
 
 
 def test_helpers_are_no_columns() -> None:
@@ -501,8 +500,8 @@ def test_examples_come_from_the_scorers_that_have_them() -> None:
     assert pipeline(part("selector", Selector())).examples(Query(text="?")) == {}
 
 
-def test_a_batch_asks_each_hook_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """What core adds does not grow with the hooks of each query; its time is shown, not judged."""
+def test_a_batch_asks_each_hook_once() -> None:
+    """What core adds does not grow with the hooks of each query."""
     n = 2000
     queries = [Query(text=f"query {i}") for i in range(n)]
     embedder = Embedder(value=np.ones((n, 8), np.float32))
@@ -512,12 +511,9 @@ def test_a_batch_asks_each_hook_once(capsys: pytest.CaptureFixture[str]) -> None
         part("scorer", Scorer(value=Scores("rule", np.tile([0, NEVER, 0], (n, 1)))), "rule"),
         part("selector", Selector(value=np.tile(np.arange(3), (n, 1)))),
     )
-    started = perf_counter()
 
     decisions = found.decide(queries)
 
-    with capsys.disabled():
-        print(f"\ncore decides {n / (perf_counter() - started):,.0f} queries a second", end=" ")
     assert embedder.asked == 1
     assert {decision.model.name for decision in decisions} == {"a"}
     assert [decision.query for decision in decisions] == queries

@@ -56,7 +56,9 @@ def test_another_process_gives_the_same_bytes() -> None:
         "sys.stdout.buffer.write(HashingEmbedder().embed([Query(text='Größe 7')]).tobytes())"
     )
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        check=True,
         env={"PYTHONHASHSEED": "7"},
     )
 

@@ -77,12 +77,12 @@ class KnnScorer:
             for t, target in enumerate(targets)
         )
 
-    def examples(
-        self, query: Query, embedding: Floats, limit: int = 5
-    ) -> list[Mapping[str, Any]]:
+    def examples(self, query: Query, embedding: Floats, limit: int = 5) -> list[Mapping[str, Any]]:
         """Return the training queries nearest to *query* and what each model scored on them."""
         state = self._learned()
-        found, similarity = nearest(unit(embedding[None, :], state["centre"]), state["points"], limit)
+        found, similarity = nearest(
+            unit(embedding[None, :], state["centre"]), state["points"], limit
+        )
         order = np.argsort(-similarity[0], kind="stable")
         examples = []
         for row, near in zip(found[0][order], similarity[0][order], strict=True):

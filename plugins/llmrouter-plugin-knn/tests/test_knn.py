@@ -14,14 +14,15 @@ def dataset(embeddings: Floats, quality: Floats, **matrices: Floats) -> Dataset:
     queries = tuple(Query(text=f"query {i}") for i in range(len(quality)))
     names = tuple(model.name for model in MODELS[: quality.shape[1]])
     return Dataset(
-        queries=queries, models=names, quality=quality,
-        embeddings=embeddings.astype(np.float32), **matrices,
+        queries=queries,
+        models=names,
+        quality=quality,
+        embeddings=embeddings.astype(np.float32),
+        **matrices,
     )
 
 
-def by_hand(
-    scorer: KnnScorer, points: Floats, y: Floats, query: Floats
-) -> tuple[float, float]:
+def by_hand(scorer: KnnScorer, points: Floats, y: Floats, query: Floats) -> tuple[float, float]:
     """Return mean and std for one model, computed as the README says, one row at a time."""
     centre = points.mean(axis=0)
     near = []
@@ -47,7 +48,10 @@ def by_hand(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 10**6), st.integers(1, 40), st.floats(0.1, 20), st.floats(0.02, 2),
+    st.integers(0, 10**6),
+    st.integers(1, 40),
+    st.floats(0.1, 20),
+    st.floats(0.02, 2),
     st.floats(0, 0.6),
 )
 def test_it_computes_what_the_equation_says(seed, k, shrinkage, temperature, missing) -> None:

@@ -45,8 +45,10 @@ class PriceScorer:
         per_token = self._learned("characters_per_token", models)  # (m,)
         per_token = np.where(np.isnan(per_token), 4.0, per_token)
         price = np.array(
-            [[np.nan, np.nan] if m.price is None else [m.price.input, m.price.output]
-             for m in models]
+            [
+                [np.nan, np.nan] if m.price is None else [m.price.input, m.price.output]
+                for m in models
+            ]
         ).reshape(-1, 2)  # (m, 2)
         characters = np.array([[_characters(query)] for query in queries]).reshape(-1, 1)  # (n, 1)
         written = _predicted(found, "output_tokens")

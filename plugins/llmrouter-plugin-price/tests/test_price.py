@@ -71,9 +71,12 @@ def test_another_scorers_length_counts_for_this_query() -> None:
 
 def test_the_whole_conversation_is_charged() -> None:
     """Input tokens are those of every message, not only of the last."""
-    chat = Query.of([
-        {"role": "system", "content": "s" * 4000}, {"role": "user", "content": "hello"},
-    ])
+    chat = Query.of(
+        [
+            {"role": "system", "content": "s" * 4000},
+            {"role": "user", "content": "hello"},
+        ]
+    )
     pipeline = Pipeline(MODELS, [Part("scorer", "cost", "price", PriceScorer(output_tokens=1.0))])
 
     [[small, *_]] = pipeline.score([chat])["cost"].values

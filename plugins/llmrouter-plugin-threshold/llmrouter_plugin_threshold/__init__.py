@@ -37,8 +37,11 @@ class ThresholdSelector:
         if self.quality not in scores:
             found = ", ".join(scores) or "none"
             raise ConfigError(
-                "router", [f"no scorer predicts '{self.quality}' (there is: {found}); "
-                           f"add a [scorer.{self.quality}] @ selector"]
+                "router",
+                [
+                    f"no scorer predicts '{self.quality}' (there is: {found}); "
+                    f"add a [scorer.{self.quality}] @ selector"
+                ],
             )
         values = scores[self.quality].values
         quality = np.where(np.isnan(values), -np.inf, values)  # (n, m)

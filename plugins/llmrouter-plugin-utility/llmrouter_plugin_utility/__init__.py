@@ -84,8 +84,8 @@ def _named(scores: Mapping[str, Scores], name: str, place: str) -> Scores:
     if name not in scores:
         found = ", ".join(scores) or "none"
         raise ConfigError(
-            "router", [f"no scorer predicts '{name}' (there is: {found}); "
-                       f"add a [scorer.{name}] @ {place}"]
+            "router",
+            [f"no scorer predicts '{name}' (there is: {found}); add a [scorer.{name}] @ {place}"],
         )
     return scores[name]
 

@@ -90,7 +90,8 @@ def test_a_knob_that_nothing_reads_is_refused() -> None:
 
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=3),
-    st.floats(0, 1), st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
 )
 def test_turning_the_knob_towards_cost_never_buys_a_dearer_model(pairs, one, other) -> None:
     """The cost of the first choice does not rise with the knob."""
