@@ -40,4 +40,5 @@ def project(features: Features, dimensions: int) -> Floats:
     scale = _WEIGHTS[:, None] / np.maximum(lengths, 1e-9)
     summed: Floats = (damped * scale[:, :, None]).sum(axis=0)  # (VIEWS, n, d) -> (n, d)
     length = np.sqrt(np.einsum("nd,nd->n", summed, summed))
-    return summed / np.maximum(length, 1e-9)[:, None]
+    summed /= np.maximum(length, 1e-9)[:, None]
+    return summed

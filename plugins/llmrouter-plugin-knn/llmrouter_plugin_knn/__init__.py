@@ -1,5 +1,6 @@
 """Score models by how they did on the k most similar queries."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -10,7 +11,6 @@ from llmrouter_core import Arrays, Dataset, Floats, Model, NotFitted, Query, Sco
 from llmrouter_plugin_knn.neighbours import nearest, unit
 from llmrouter_plugin_knn.regression import Outcomes, moments
 
-_positive = validators.and_(validators.gt(0), validators.lt(float("inf")))
 _TARGETS = ("quality", "output_tokens", "latency", "cost")
 _BLOCK = 256  # queries compared with all training queries at a time, which bounds the memory
 
@@ -40,8 +40,8 @@ class KnnScorer:
 
     name: str = "quality"
     k: int = field(default=100, validator=validators.ge(1))
-    shrinkage: float = field(default=5.0, validator=_positive)
-    temperature: float = field(default=0.15, validator=_positive)
+    shrinkage: float = field(default=5.0, validator=[validators.gt(0), validators.lt(math.inf)])
+    temperature: float = field(default=0.15, validator=[validators.gt(0), validators.lt(math.inf)])
     targets: tuple[str, ...] = field(
         default=("quality", "output_tokens", "latency"),
         validator=[
@@ -84,7 +84,7 @@ class KnnScorer:
             unit(embedding[None, :], state["centre"]), state["points"], limit
         )
         order = np.argsort(-similarity[0], kind="stable")
-        examples = []
+        examples: list[Mapping[str, Any]] = []
         for row, near in zip(found[0][order], similarity[0][order], strict=True):
             example: dict[str, Any] = {"id": str(state["ids"][row]), "similarity": float(near)}
             if state["tasks"][row]:

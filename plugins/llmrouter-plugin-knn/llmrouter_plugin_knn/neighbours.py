@@ -10,7 +10,8 @@ def unit(points: Floats, centre: Floats) -> Floats:
     """Return *points* (n, d) seen from *centre* (d,), scaled to length one; zero stays zero."""
     seen: Floats = points - centre
     length = np.sqrt(np.einsum("nd,nd->n", seen, seen))
-    return seen / np.maximum(length, 1e-9)[:, None]
+    seen /= np.maximum(length, 1e-9)[:, None]
+    return seen
 
 
 def nearest(queries: Floats, points: Floats, k: int) -> tuple[Ints, Floats]:

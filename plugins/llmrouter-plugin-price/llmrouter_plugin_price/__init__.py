@@ -1,5 +1,6 @@
 """Score the dollars a call is expected to cost: price times expected tokens."""
 
+import math
 from collections.abc import Generator, Sequence
 from typing import Any, Self
 
@@ -8,8 +9,6 @@ from attrs import define, evolve, field, validators
 from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Scores, hookimpl
 
 Found = list[Scores | tuple[Scores, ...] | None]
-
-_count = validators.and_(validators.gt(0), validators.lt(float("inf")))
 
 
 @define(eq=False, kw_only=True)
@@ -28,7 +27,9 @@ class PriceScorer:
     """
 
     name: str = "cost"
-    output_tokens: float = field(default=256.0, validator=_count)
+    output_tokens: float = field(
+        default=256.0, validator=[validators.gt(0), validators.lt(math.inf)]
+    )
     _state: Arrays = field(init=False, factory=dict, repr=False)
 
     @hookimpl(wrapper=True)

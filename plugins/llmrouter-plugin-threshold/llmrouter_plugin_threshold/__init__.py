@@ -6,8 +6,6 @@ import numpy as np
 from attrs import define, field, validators
 from llmrouter_core import ConfigError, Floats, Ints, Model, Query, Scores, hookimpl
 
-_share = validators.and_(validators.ge(0), validators.le(1))
-
 
 @define(eq=False, kw_only=True)
 class ThresholdSelector:
@@ -24,8 +22,10 @@ class ThresholdSelector:
         cost: Name of the score that predicts dollars; without it the blended price decides.
     """
 
-    good_enough: float = field(default=0.7, validator=_share)
-    slack: float | None = field(default=None, validator=validators.optional(_share))
+    good_enough: float = field(default=0.7, validator=[validators.ge(0), validators.le(1)])
+    slack: float | None = field(
+        default=None, validator=validators.optional([validators.ge(0), validators.le(1)])
+    )
     quality: str = "quality"
     cost: str = "cost"
 

@@ -1,13 +1,11 @@
 """Select by what an answer is worth: quality against cost and latency, with one knob."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import define, field, validators
 from llmrouter_core import ConfigError, Floats, Ints, Model, Query, Scores, hookimpl
-
-_share = validators.and_(validators.ge(0), validators.le(1))
-_finite = validators.and_(validators.ge(0), validators.lt(float("inf")))
 
 
 @define(eq=False, kw_only=True)
@@ -31,10 +29,12 @@ class UtilitySelector:
         latency: Name of the score that predicts seconds; needed where *second* is not 0.
     """
 
-    tradeoff: float = field(default=0.5, validator=_share)
-    willingness_to_pay: float = field(default=0.01, validator=_finite)
-    second: float = field(default=0.0, validator=_finite)
-    caution: float = field(default=0.0, validator=_finite)
+    tradeoff: float = field(default=0.5, validator=[validators.ge(0), validators.le(1)])
+    willingness_to_pay: float = field(
+        default=0.01, validator=[validators.ge(0), validators.lt(math.inf)]
+    )
+    second: float = field(default=0.0, validator=[validators.ge(0), validators.lt(math.inf)])
+    caution: float = field(default=0.0, validator=[validators.ge(0), validators.lt(math.inf)])
     quality: str = "quality"
     cost: str = "cost"
     latency: str = "latency"
