@@ -11,7 +11,14 @@ from typing import Any
 import click
 from attrs import asdict
 
-from llmrouter_core.cli.console import as_json, config_argument, example, query_of, say
+from llmrouter_core.cli.console import (
+    as_json,
+    config_argument,
+    example,
+    query_of,
+    query_options,
+    say,
+)
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.types import Answer, Query
 
@@ -19,16 +26,22 @@ from llmrouter_core.types import Answer, Query
 @click.command(epilog=example('llmrouter ask router.toml "What is the capital of France?"'))
 @config_argument
 @click.argument("query")
-@click.option("--user", help="Who asks.")
+@query_options
 @click.option("--stream/--no-stream", default=True, help="Print words as they arrive.")
 @click.option("--json", "json_", is_flag=True, help="Print the whole answer as one JSON object.")
-def command(config: Path, query: str, user: str | None, stream: bool, json_: bool) -> None:
+def command(
+    config: Path,
+    query: str,
+    user: str | None,
+    facts: dict[str, Any],
+    stream: bool,
+    json_: bool,
+) -> None:
     """Answer QUERY with the model of CONFIG worth using for it; - reads QUERY from stdin.
 
     The answer goes to stdout; which model gave it, and what it cost, to stderr.
     """
-    text = sys.stdin.read() if query == "-" else query
-    asked = query_of(text, user, {})
+    asked = query_of(_stdin() if query == "-" else query, user, facts)
     with LLMRouter(config) as router:
         answer = _streamed(router, asked) if stream and not json_ else router.route(asked)
         if json_:
@@ -37,6 +50,11 @@ def command(config: Path, query: str, user: str | None, stream: bool, json_: boo
         if not stream:
             click.echo(answer.text)
     say(_summary(answer))
+
+
+def _stdin() -> str:
+    """Return all of stdin; bytes that are not UTF-8 are left for `query_of` to refuse."""
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
 
 
 def _streamed(router: LLMRouter, query: Query) -> Answer:

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from llmrouter_core.cli.console import config_argument, example, warn
-from llmrouter_core.errors import NotFitted
+from llmrouter_core.errors import ConfigError, NoEligibleModel, NotFitted
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.secret import Secret
 from llmrouter_core.training import Trainable
@@ -21,15 +21,28 @@ from llmrouter_core.training import Trainable
 def command(config: Path) -> None:
     """Build the router that CONFIG describes and say everything that is wrong with it.
 
-    Nothing is sent. Exit code 2 means that something must be mended; a warning is for what may
-    still be missing, such as a key in the environment.
+    One decision is tried, and no model is asked. Exit code 2 means that something must be mended;
+    a warning is for what may still be missing, such as a key in the environment.
     """
     with LLMRouter(config) as router:
+        _try(router, config)
         for warning in _unset(router):
             warn(f"{config}: {warning}")
         models = ", ".join(model.name for model in router.models)
         parts = ", ".join(part.label for part in router.config.parts)
         click.echo(f"ok: {config}\nmodels: {models}\nparts: {parts}")
+
+
+def _try(router: LLMRouter, config: Path) -> None:
+    """Decide something, for only then do parts say which scores or embeddings they miss."""
+    try:
+        router.decide("What is 2 + 2?")
+    except NotFitted:
+        pass  # a warning of its own
+    except ConfigError as error:
+        raise ConfigError(str(config), error.problems) from None
+    except NoEligibleModel as error:  # rules may well leave no model for this one query
+        warn(f"{config}: {error}")
 
 
 def _unset(router: LLMRouter) -> Iterator[str]:
@@ -39,7 +52,8 @@ def _unset(router: LLMRouter) -> Iterator[str]:
             if secret.missing:
                 yield f"{secret.env} is not set in the environment @ {part.place}"
         if isinstance(part.plugin, Trainable) and not _trained(part.plugin):
-            yield f"{part.label} is not trained; run: llmrouter train @ {part.place}"
+            train = f"llmrouter train {router.config.source} outcomes.jsonl"
+            yield f"{part.label} is not trained; to train it: {train} @ {part.place}"
 
 
 def _secrets(value: Any) -> Iterable[Secret]:

@@ -90,14 +90,42 @@ def config_argument(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("config", type=Path)(function)
 
 
-def query_of(text: str, user: str | None, facts: dict[str, Any]) -> Query:
+def query_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--user` and `--fact`: what parts may read about a query."""
+    user = click.option("--user", help="Who asks.")
+    fact = click.option(
+        "--fact",
+        "facts",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=lambda context, parameter, texts: dict(map(_fact, texts)),
+        help="What parts may read.",
+    )
+    return user(fact(function))
+
+
+def _fact(text: str) -> tuple[str, Any]:
+    """Return KEY=VALUE as a key and a value: a JSON value where it is one, else a text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise Misuse(f"a fact is KEY=VALUE, got '{text}' @ --fact")
+    try:
+        return key.strip(), json.loads(value)
+    except ValueError:
+        return key.strip(), value
+
+
+def query_of(text: str, user: str | None, facts: Mapping[str, Any]) -> Query:
     """Return *text* as a query.
 
     Raises:
-        Misuse: There is nothing in it to route on.
+        Misuse: There is nothing in it to route on, or it is not text.
     """
     try:
+        text.encode()  # bytes that are no UTF-8 come as surrogates, which nothing can be sent as
         return Query.of(text, user=user, facts=facts)
+    except UnicodeEncodeError:
+        raise Misuse("the query is not UTF-8 text; save or pipe it as UTF-8") from None
     except ValueError as error:
         raise Misuse(str(error)) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -20,6 +19,7 @@ from llmrouter_core.cli.console import (
     number,
     printable,
     query_of,
+    query_options,
 )
 from llmrouter_core.router import LLMRouter
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llmrouter_core.types import Decision
 
 _BATCH = 1024  # queries decided at a time
+_HEADERS = {"cost": "$ per 1,000 queries", "latency": "latency, s"}
 
 
 @click.command(
@@ -39,24 +40,22 @@ _BATCH = 1024  # queries decided at a time
 @click.option(
     "--input",
     "file",
-    type=click.File(encoding="utf-8", errors="replace"),
+    type=click.File(encoding="utf-8", errors="surrogateescape"),
     help="One query a line; - is stdin.",
 )
-@click.option("--user", help="Who asks.")
-@click.option("--fact", "facts", multiple=True, metavar="KEY=VALUE", help="What parts may read.")
+@query_options
 @click.option("--json", "json_", is_flag=True, help="Print one JSON object per query.")
 def command(
     config: Path,
     queries: tuple[str, ...],
     file: TextIO | None,
     user: str | None,
-    facts: tuple[str, ...],
+    facts: dict[str, Any],
     json_: bool,
 ) -> None:
     """Show how CONFIG ranks the models for each of QUERIES, and why; nothing is sent."""
-    known = dict(map(_fact, facts))
     lines = (line for line in file or () if line.strip())
-    prompts = (query_of(text.strip("\n"), user, known) for text in chain(queries, lines))
+    prompts = (query_of(text.strip("\n"), user, facts) for text in chain(queries, lines))
     with LLMRouter(config) as router:
         nothing = True
         for batch in _batches(prompts):
@@ -68,17 +67,6 @@ def command(
                 nothing = False
     if nothing:
         raise Misuse("no query; give one, or a file of them with --input")
-
-
-def _fact(text: str) -> tuple[str, Any]:
-    """Return KEY=VALUE as a key and a value: a JSON value where it is one, else a text."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise Misuse(f"a fact is KEY=VALUE, got '{text}' @ --fact")
-    try:
-        return key.strip(), json.loads(value)
-    except ValueError:
-        return key.strip(), value
 
 
 def _batches(items: Iterable[Any]) -> Iterator[Sequence[Any]]:
@@ -97,7 +85,7 @@ def _print(decision: Decision) -> None:
 def table(decision: Decision) -> Table:
     """Return *decision* as a table: every model's rank, scores with errors, and exclusion."""
     names = list(decision.scores)
-    headers = ["$ per 1,000 queries" if name == "cost" else name for name in names]
+    headers = [_HEADERS.get(name, name) for name in names]
     found = grid("rank", "model", *headers, *(["excluded"] if decision.excluded else []))
     rank = {model.name: str(place) for place, model in enumerate(decision.ranking, start=1)}
     order = sorted(

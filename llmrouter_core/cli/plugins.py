@@ -12,11 +12,14 @@ from llmrouter_core.errors import LLMRouterError
 
 
 @click.command(epilog=example("llmrouter plugins scorer"))
-@click.argument("kind", required=False, type=click.Choice(KINDS))
+@click.argument("kind", required=False, metavar="[KIND]", type=click.Choice(KINDS))
 @click.option("--check", is_flag=True, help="Import each one and show which are broken.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(kind: str | None, check: bool, json_: bool) -> None:
     """List the installed plugins, or those of one KIND.
+
+    The kinds: embedder, scorer, selector, caller, solver, extension, router, command, dataset
+    and task.
 
     Reads labels only; with --check each plugin is imported, and any that is broken makes the
     exit code 1.

@@ -180,8 +180,22 @@ def test_check_warns_of_what_can_still_be_set(
 
     assert result.exit_code == 0
     assert "NO_SUCH_KEY is not set in the environment @ caller.default" in result.stderr
-    assert "is not trained; run: llmrouter train @ scorer.quality" in result.stderr
+    assert (
+        f"is not trained; to train it: llmrouter train {config} outcomes.jsonl @ scorer.quality"
+        in result.stderr
+    )
     assert "models: small, large" in result.stdout
+
+
+def test_check_tries_a_decision(tmp_path: Path) -> None:
+    """A selector that misses its scores is a mistake of the config; nothing needs to be asked."""
+    config = tmp_path / "router.toml"
+    config.write_text('selector = "utility"\ncaller = "sim"\n', encoding="utf-8")
+    result = run("check", config)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {config}: no scorer predicts 'quality'")
+    assert result.stdout == ""
 
 
 def test_show_prints_a_config_that_means_the_same(config: Path, tmp_path: Path) -> None:
@@ -259,6 +273,42 @@ def test_decide_reads_queries_from_a_file_and_from_stdin(config: Path, outcomes:
 
     assert [json.loads(line)["query"] for line in printed.splitlines()] == ["a", "b", "日本"]
     assert run("decide", config, "--input", "-", input="\n").exit_code == 2
+
+
+def test_a_query_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    """Bytes that nothing could be sent as are the user's mistake, wherever they come from."""
+    config = tmp_path / "router.toml"
+    config.write_text('router = "smallest-llm"\ncaller = "sim"\n', encoding="utf-8")
+    file = tmp_path / "queries"
+    file.write_bytes(b"one\n\xff\xfe\n")
+    results = [
+        run("decide", config, "--input", file),
+        CliRunner().invoke(llmrouter, ["ask", str(config), "-"], input=b"\xff\xfe"),
+        run("ask", config, "\udcff"),
+    ]
+
+    for result in results:
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: the query is not UTF-8 text; ")
+
+
+def test_ask_passes_facts_on(tmp_path: Path) -> None:
+    """The knob of `utility` can be turned for one question."""
+    config = tmp_path / "router.toml"
+    selector = 'selector = { use = "utility", quality = "cost" }\n'
+    config.write_text(selector + 'caller = "sim"\nscorer = { cost = "price" }\n', encoding="utf-8")
+    result = run("ask", config, "What is 2 + 2?", "--fact", "tradeoff=7")
+
+    assert result.exit_code == 2
+    assert "'tradeoff' must be a number from 0 to 1, got 7" in result.stderr
+
+
+def test_the_help_of_plugins_names_every_kind() -> None:
+    """The usage says KIND; the text says which there are."""
+    printed = " ".join(run("plugins", "--help").stdout.split())
+
+    assert "[KIND]" in printed
+    assert f"{', '.join(KINDS[:-1])} and {KINDS[-1]}." in printed
 
 
 def test_decide_passes_the_user_and_facts_on(
