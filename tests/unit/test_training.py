@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmrouter_core import Dataset, DatasetError, Query, Trainable
-from llmrouter_core.training import MEASURES, query_id
+from llmrouter_core.training import MEASURES, STATUSES, Preference, query_id
 
 GOOD = {"query": "Hello", "model": "a", "score": 1.0}
 
@@ -27,13 +27,13 @@ def line(**changes: Any) -> str:
         ("{", "is not JSON"),
         ("[1]", "is not a JSON object"),
         ("[" * 100_000, "is not JSON"),
-        (line(query=None), "'query' must be a text that is not empty"),
+        (line(query=None), "'query' is missing; it must be a text that is not empty"),
         (line(query=" "), "'query' must be a text that is not empty"),
-        (line(model=3), "'model' must be a text that is not empty"),
-        (line(model="b", task=3), "'task' must be a text"),
+        (line(model=3), "'model' must be a text, got 3 (int)"),
+        (line(model="b", task=[3]), "'task' must be a text, got [3] (list)"),
         ('{"query": "Hello", "model": "b"}', "'score' is missing; a failed call has a status"),
-        (line(model="b", score="1"), "'score' must be a number, got str"),
-        (line(model="b", score=True), "'score' must be a number, got bool"),
+        (line(model="b", score="1"), "'score' must be a number, got '1' (str)"),
+        (line(model="b", score=True), "'score' must be a number, got True (bool)"),
         (line(model="b", score=1.5), "'score' must be from 0 to 1, got 1.5"),
         (line(model="b", score=-0.5), "'score' must be a finite number from 0 up"),
         (
@@ -42,7 +42,7 @@ def line(**changes: Any) -> str:
         ),
         (line(model="b", cost=float("inf")), "'cost' must be a finite number from 0 up, got inf"),
         (line(model="b", output_tokens=10**400), "'output_tokens' must be a finite number"),
-        (line(model="b", latency=[]), "'latency' must be a number, got list"),
+        (line(model="b", latency=[]), "'latency' must be a number, got [] (list)"),
         (line(), "a second outcome of model 'a' for the same query"),
     ],
 )
@@ -75,11 +75,11 @@ GZIPPED = gzip.compress("".join(f"{line(query=f'{n} ' * n)}\n" for n in range(1,
     [
         ("empty.jsonl", b"", "holds no outcomes"),
         ("blank.jsonl", b"\n \n", "holds no outcomes"),
-        ("latin.jsonl", b'{"query": "caf\xe9"}', "is damaged or not UTF-8"),
-        ("utf16.jsonl", line().encode("utf-16"), "is damaged or not UTF-8"),
-        ("cut.jsonl.gz", GZIPPED[:-20], "is damaged or not UTF-8"),
+        ("latin.jsonl", b'{"query": "caf\xe9"}', ":1: is not UTF-8; save the file as UTF-8"),
+        ("utf16.jsonl", line().encode("utf-16"), ":1: is UTF-16; save it as UTF-8"),
+        ("cut.jsonl.gz", GZIPPED[:-20], "damaged or cut short here, and nothing after it can be"),
         ("flipped.jsonl.gz", GZIPPED[:40] + b"\xff\xff\xff\xff" + GZIPPED[44:], ""),
-        ("plain.jsonl.gz", line().encode(), "cannot be read: Not a gzipped file"),
+        ("plain.jsonl.gz", line().encode(), ":1: the file is damaged or cut short here"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, name, content, message) -> None:
@@ -113,16 +113,17 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
     assert data.quality.tolist() == [[1.0, 0.0]]
 
 
-def test_failed_calls_are_counted_and_are_no_wrong_answers(tmp_path: Path) -> None:
-    """An outage leaves a gap; a status that is null or ok is no failure."""
+def test_failed_calls_are_kept_and_are_no_wrong_answers(tmp_path: Path) -> None:
+    """A status that is null or ok is no failure; nor is an answer cut short."""
     path = tmp_path / "outcomes.jsonl"
     path.write_text(
         "\n".join(
             [
                 line(status="ok"),
-                line(model="b", status="timeout", score=None),
+                line(model="b", status="timeout", score=None, cost=0.5),
                 line(model="c", status=None),
-                line(model="d", status="error"),
+                line(model="d", status="error", score=None),
+                line(model="e", status="truncated", score=None, output_tokens=512),
             ]
         )
     )
@@ -130,7 +131,16 @@ def test_failed_calls_are_counted_and_are_no_wrong_answers(tmp_path: Path) -> No
     data = Dataset.read(path)
 
     assert data.failures == 2
-    assert data.models == ("a", "c")
+    assert data.models == ("a", "b", "c", "d", "e")
+    assert [STATUSES[code] for code in data.status[0]] == [
+        "ok",
+        "timeout",
+        "ok",
+        "error",
+        "truncated",
+    ]
+    np.testing.assert_array_equal(data.quality, [[1, np.nan, 1, np.nan, np.nan]])
+    assert (data.cost[0, 1], data.output_tokens[0, 4]) == (0.5, 512)
 
 
 def test_groups_and_ids_may_be_numbers_and_zero(tmp_path: Path) -> None:
@@ -147,7 +157,10 @@ def test_groups_and_ids_may_be_numbers_and_zero(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------- write and read
 
 PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")  # two halves in a row are one character
-texts = st.text(st.characters(), min_size=1, max_size=20).filter(
+texts = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=20).filter(
+    lambda text: text.strip() and not PAIR.search(text)
+)
+names = st.text(st.characters(exclude_categories=["Cc"]), min_size=1, max_size=20).filter(
     lambda text: text.strip() and not PAIR.search(text)
 )
 cells = st.none() | st.floats(0, 1e9, allow_nan=False)
@@ -155,16 +168,16 @@ cells = st.none() | st.floats(0, 1e9, allow_nan=False)
 
 @st.composite
 def datasets(draw: st.DrawFn) -> Dataset:
-    """Return a data set that a file can hold: every query was asked, names are not blank."""
+    """Return a data set that a file can hold: every query and model was asked."""
     asked = draw(
         st.lists(
-            st.tuples(texts, st.sampled_from(["", "maths", "Köche"])),
+            st.tuples(texts, st.sampled_from(["", "maths", "Köche"]), st.just("") | names),
             min_size=1,
             max_size=5,
             unique=True,
         )
     )
-    models = draw(st.lists(texts, min_size=1, max_size=3, unique=True))
+    models = draw(st.lists(names, min_size=1, max_size=3, unique=True))
     shape = (len(asked), len(models))
     size = shape[0] * shape[1]
 
@@ -172,18 +185,29 @@ def datasets(draw: st.DrawFn) -> Dataset:
         found = draw(st.lists(values, min_size=size, max_size=size))
         return np.array([np.nan if value is None else value for value in found]).reshape(shape)
 
-    quality = matrix(st.none() | st.floats(0, 1))
-    quality[np.isnan(quality).all(axis=1), 0] = 0.5
-    quality[0, np.isnan(quality).all(axis=0)] = 1.0
-    known = ~np.isnan(quality)
-    groups = draw(st.lists(texts, min_size=shape[0], max_size=shape[0]))
+    status = matrix(st.integers(0, len(STATUSES) - 1)).astype(np.uint8)
+    status[(status == 0).all(axis=1), 0] = 4
+    status[0, (status == 0).all(axis=0)] = 1
+    known = status > 0
+    groups = draw(st.lists(names, min_size=shape[0], max_size=shape[0]))
+    judged = draw(
+        st.lists(st.tuples(st.integers(0, shape[0] - 1), st.permutations(models), st.booleans()))
+        if len(models) > 1
+        else st.just([])
+    )
     return Dataset(
-        queries=tuple(Query(text=text) for text, _ in asked),
+        queries=tuple(Query(text=text) for text, _, _ in asked),
         models=tuple(models),
-        quality=quality,
-        tasks=tuple(task for _, task in asked),
+        quality=np.where(status == 1, matrix(st.floats(0, 1)), np.nan),
+        status=status,
+        tasks=tuple(task for _, task, _ in asked),
         groups=tuple(groups),
-        ids=tuple(query_id(task, text) for text, task in asked),
+        users=tuple(user for _, _, user in asked),
+        ids=tuple(query_id(task, text, user) for text, task, user in asked),
+        preferences=tuple(
+            Preference(query=i, user=asked[i][2], better=order[0], worse=order[1], tie=tie)
+            for i, order, tie in judged
+        ),
         **{name: np.where(known, matrix(cells), np.nan) for name in MEASURES[1:]},
     )
 
@@ -197,11 +221,36 @@ def test_what_is_written_is_read_back(tmp_path_factory: Any, data: Dataset, zipp
     data.write(path)
     found = Dataset.read(path)
 
+    check_equal(found, data)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=datasets(), name=st.sampled_from(["o.csv", "o.csv.gz", "o.parquet"]))
+def test_tables_hold_the_same(tmp_path_factory: Any, data: Dataset, name: str) -> None:
+    """CSV and Parquet too, unless a text has no bytes in UTF-8, which is said."""
+    path = tmp_path_factory.mktemp("round") / name
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    words = [*data.models, *data.groups, *data.users, *(query.text for query in data.queries)]
+    if any("\ud800" <= letter <= "\udfff" for letter in "".join(words)):
+        with pytest.raises(DatasetError, match=r"half of a surrogate pair.*write \.jsonl"):
+            data.write(path)
+        assert list(path.parent.iterdir()) == []
+        return
+
+    data.write(path)
+    found = Dataset.read(path)
+
+    check_equal(found, data)
+
+
+def check_equal(found: Dataset, data: Dataset) -> None:
+    """Compare the cells by name: columns and rows come in the order of the file."""
     assert set(found.models) == set(data.models)
-    found = found.for_models(data.models)
-    for name in MEASURES:
-        np.testing.assert_array_equal(getattr(found, name), getattr(data, name))
-    for name in ("ids", "tasks", "groups"):
+    order = [found.models.index(model) for model in data.models]
+    for name in (*MEASURES, "status"):
+        np.testing.assert_array_equal(getattr(found, name)[:, order], getattr(data, name))
+    for name in ("ids", "tasks", "groups", "users", "preferences"):
         assert getattr(found, name) == getattr(data, name)
     assert [query.text for query in found.queries] == [query.text for query in data.queries]
 
@@ -240,6 +289,33 @@ def test_what_does_not_fit_together_is_refused() -> None:
         small(4, embeddings=np.zeros((2, 8), np.float32))
     with pytest.raises(DatasetError, match="listed twice"):
         small(4, models=("a", "b", "a"))
+
+
+def test_exactly_the_cells_that_are_ok_have_a_quality() -> None:
+    """A status that says otherwise is refused with its place."""
+    status = np.ones((2, 3), np.uint8)
+    status[1, 2] = STATUSES.index("truncated")
+
+    with pytest.raises(DatasetError, match="disagree at row 1, model 'c'"):
+        small(2, status=status)
+
+
+def test_preferences_follow_their_queries_and_models() -> None:
+    """Rows are counted anew; a preference between models that are gone is gone."""
+    data = small(
+        3,
+        users=("ada", "", "ada"),
+        preferences=(
+            Preference(query=0, user="ada", better="a", worse="b"),
+            Preference(query=2, user="ada", better="c", worse="a", tie=True),
+        ),
+    )
+
+    taken = data.take([2, 1, 2])
+
+    assert taken.users == ("ada", "", "ada")
+    assert [(one.query, one.better) for one in taken.preferences] == [(0, "c"), (2, "c")]
+    assert [one.better for one in data.for_models(["b", "a"]).preferences] == ["a"]
 
 
 def test_take_takes_rows_in_the_order_asked() -> None:
@@ -299,6 +375,24 @@ def test_a_split_draws_its_share_of_every_task() -> None:
     for share in (0, 1, -0.5, float("nan")):
         with pytest.raises(ValueError, match="between 0 and 1"):
             data.split(share)
+
+
+def test_equal_texts_are_never_on_both_sides() -> None:
+    """Even where two tasks ask the same under other ids and groups."""
+    texts = [f"question {i % 20}" for i in range(40)]
+    data = small(
+        40,
+        queries=tuple(Query(text=text) for text in texts),
+        ids=tuple(str(i) for i in range(40)),
+        tasks=("first",) * 20 + ("second",) * 20,
+    )
+
+    for seed in range(20):
+        train, test = data.split(0.3, seed=seed)
+        sides = [{query.text for query in side.queries} for side in (train, test)]
+
+        assert not sides[0] & sides[1]
+        assert (len(train), len(test)) == (28, 12)
 
 
 def test_what_can_learn_is_known_by_its_methods() -> None:

@@ -28,7 +28,7 @@ ROWS = [
     {"query": "three?", "model": "large", "score": 1, "text": "three"},
     {"query": "scored?", "model": "small", "score": 1},
     {"query": "empty?", "model": "small", "score": 0, "text": ""},
-    {"query": "down?", "model": "small", "score": 0, "text": "503", "status": "error"},
+    {"query": "down?", "model": "small", "text": "503", "status": "error"},
 ]  # fmt: skip
 
 
