@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "show": "Print a config with its recipe and all options written out.",
     "decide": "Show which models a query is worth, and why; nothing is sent.",
     "ask": "Answer a query.",
+    "dataset": "Convert, describe and split files of outcomes.",
     "train": "Learn from outcomes, and say how good the router is.",
     "evaluate": "Say how good a trained router is.",
 }

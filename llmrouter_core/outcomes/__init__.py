@@ -13,6 +13,7 @@ from llmrouter_core.outcomes.checking import BadRow, Checker
 from llmrouter_core.outcomes.files import checked, refuse_pickle, rows, write_rows
 from llmrouter_core.outcomes.repairs import Repairs
 from llmrouter_core.outcomes.schema import COLUMNS, FAILED, NUMBERS, STATUSES, Row, query_id
+from llmrouter_core.outcomes.stats import Stats
 
 __all__ = [
     "COLUMNS",
@@ -23,6 +24,7 @@ __all__ = [
     "Checker",
     "Repairs",
     "Row",
+    "Stats",
     "checked",
     "query_id",
     "refuse_pickle",

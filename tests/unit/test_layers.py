@@ -18,8 +18,6 @@ LAYERS = [
     {"recipes", "guarding"},
     {"outcomes", "splitting"},
     {"dataset"},
-    {"outcomes", "splitting"},
-    {"dataset"},
     {"training"},
     {"config"},
     {"pipeline"},
