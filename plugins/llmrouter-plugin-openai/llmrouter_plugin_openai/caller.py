@@ -118,7 +118,7 @@ class OpenaiCaller:
                 limits=limits,
                 timeout=timeout,
                 follow_redirects=False,
-                verify=self.base_url.startswith("https:"),  # certificates cost 130 ms to load
+                verify=urlsplit(self.base_url).scheme == "https",  # loading them costs 130 ms
             )
             opened = self._opened[loop] = _Opened(client)
         opened.users += 1
@@ -212,6 +212,8 @@ class OpenaiCaller:
             payload["stream"] = False
         if payload["stream"]:
             options = request.payload.get("stream_options") or {}
+            if not isinstance(options, Mapping):
+                raise place.error(BadRequest, "'stream_options' in the payload is not an object")
             payload["stream_options"] = {**options, "include_usage": True}
         else:
             payload.pop("stream_options", None)  # providers refuse it without a stream

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from llmrouter_core import (
+    BadRequest,
     Chunk,
     ConfigError,
     LLMRouter,
@@ -41,6 +43,38 @@ def chunks(caller: OpenaiCaller, candidate: Model, **payload: Any) -> list[Chunk
 
 
 # ---------------------------------------------------------------------------- sending
+
+
+@pytest.mark.parametrize("scheme", ["https", "HTTPS", "Https"])
+def test_certificates_are_checked_however_the_scheme_is_spelled(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only plain http goes without."""
+    given: list[bool] = []
+
+    class Client(httpx.AsyncClient):
+        def __init__(self, *, verify: bool, **options: Any) -> None:
+            given.append(verify)
+            super().__init__(verify=False, **options)
+
+    monkeypatch.setattr(httpx, "AsyncClient", Client)
+
+    async def open_both() -> None:
+        for address in (f"{scheme}://127.0.0.1/v1", "http://127.0.0.1/v1"):
+            async with OpenaiCaller(base_url=address).lifespan():
+                pass
+
+    asyncio.run(open_both())
+
+    assert given == [True, False]
+
+
+def test_stream_options_of_another_shape_are_a_bad_request(url: str) -> None:
+    """The payload is the caller's fault, not the plugin's."""
+    with pytest.raises(BadRequest, match="'stream_options' in the payload is not an object"):
+        chunks(OpenaiCaller(base_url=url), Model(name="a"), stream_options="all")
+
+    assert Echo.asked == []
 
 
 def test_the_whole_payload_is_sent_and_completed(url: str) -> None:
