@@ -11,6 +11,7 @@ from llmrouter_core.types import estimate_tokens
 from llmrouter_plugin_budget.ledger import SMALLEST, Ledger
 
 _positive = validators.and_(validators.gt(0.0), validators.lt(math.inf))
+_MOST_TOKENS = 10**15  # a payload may state any number, even one that no float can hold
 
 
 @define(eq=False, kw_only=True)
@@ -104,6 +105,7 @@ class BudgetExtension:
         output = limit if limit is not None and limit > 0 else self.expected_output
         if isinstance(answers, int) and answers > 1:
             output *= answers
+        output = min(output, _MOST_TOKENS)
         return model.price.of(Usage(input_tokens=request.input_tokens, output_tokens=output))
 
 

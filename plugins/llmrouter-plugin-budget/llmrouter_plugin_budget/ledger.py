@@ -7,6 +7,8 @@ _UNITS = 10**12  # picodollars: whole numbers add up without rounding, whatever 
 SMALLEST = 1 / _UNITS
 """The smallest amount a ledger can hold, in dollars."""
 
+_LARGEST = 1e30  # dollars; what claims to be more is counted as this
+
 
 class Ledger:
     """What was spent and what is reserved, in dollars, under a limit.
@@ -58,4 +60,4 @@ class Ledger:
 
 
 def _units(dollars: float) -> int:
-    return round(dollars * _UNITS)
+    return round(min(max(dollars, 0.0), _LARGEST) * _UNITS)

@@ -303,3 +303,32 @@ def test_a_config_sets_the_limit_of_simulated_models() -> None:
         [budget] = [p.plugin for p in router.config.parts if p.kind == "extension"]
 
     assert budget.spent == pytest.approx(answer.cost)
+
+
+def test_no_number_is_too_large_to_be_held_against_a_budget() -> None:
+    """Whatever a payload, a price or a bill says, the ledger stays a ledger."""
+    budget = BudgetExtension(dollars=1e300)
+    for unaffordable in (Model(name="dear", price=Price(output=1e308)), DEAR):
+        small = BudgetExtension(dollars=5)
+        caller = Scripted()
+
+        with router_with(small, caller, unaffordable) as router, pytest.raises(BudgetExceeded):
+            router.route(ask(10**400) | {"n": 10**400})
+
+        assert (caller.asked, small.reserved) == ([], 0)
+
+    with router_with(budget, Scripted(usage=Usage(cost=1e300))) as router:
+        router.route(ask(1))
+
+    assert budget.spent > 1e20
+    assert budget.reserved == 0
+
+
+def test_a_provider_cannot_pay_into_the_budget() -> None:
+    """Less than nothing is booked as nothing."""
+    budget = BudgetExtension(dollars=5)
+
+    with router_with(budget, Scripted(usage=Usage(output_tokens=-3))) as router:
+        router.route(ask(1))
+
+    assert budget.spent == 0
