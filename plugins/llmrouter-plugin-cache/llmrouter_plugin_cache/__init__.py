@@ -119,7 +119,9 @@ def _is_matrix(found: Any, rows: int) -> TypeGuard[Floats]:
 def _key(model: Model, request: Request) -> str | None:
     """Return the identity of a call, or None for a payload that JSON cannot express."""
     try:
-        content = json.dumps([model.name, request.payload], sort_keys=True, default=_mapping)
+        content = json.dumps(
+            [model.name, model.id, request.payload], sort_keys=True, default=_mapping
+        )
     except (TypeError, ValueError, RecursionError):
         return None
     return hashlib.sha256(content.encode()).hexdigest()

@@ -166,6 +166,17 @@ def test_models_do_not_share_answers() -> None:
     assert caller.asked == 2
 
 
+def test_a_name_that_means_another_model_shares_no_answers() -> None:
+    """Two routers with one cache may call different models by the same name."""
+    cache, caller = CacheExtension(), Scripted()
+
+    for model in (MODEL, evolve(MODEL, id="lab/small-2")):
+        with router_with(cache, caller, models=[model]) as router:
+            router.route("hi")
+
+    assert caller.asked == 2
+
+
 def test_a_payload_that_is_not_json_goes_straight_through() -> None:
     """It has no identity, so it is neither kept nor looked up."""
     cache, caller = CacheExtension(), Scripted()
