@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from attrs import define, field
+from attrs import converters, define, field
 from llmrouter_core import (
     Answer,
     Call,
@@ -47,7 +47,7 @@ class TraceExtension:
         texts: Whether prompts and answers are recorded too.
     """
 
-    path: Path | None = None
+    path: Path | None = field(default=None, converter=converters.optional(Path))
     texts: bool = False
     _losses: Losses = field(init=False, repr=False, factory=Losses)
     _writer: FileWriter | LogWriter = field(init=False, repr=False)

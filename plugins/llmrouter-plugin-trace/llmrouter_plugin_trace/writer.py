@@ -108,7 +108,7 @@ def _end(queue: Queue[_Item], thread: Thread) -> None:
 
 def _run(path: Path, queue: Queue[_Item], losses: Losses) -> None:
     """Append what comes through *queue* to *path*, all that waits at a time."""
-    ended = False
+    ended = torn = False
     while not ended:
         items = [queue.get()]
         try:
@@ -118,16 +118,28 @@ def _run(path: Path, queue: Queue[_Item], losses: Losses) -> None:
             lines = [item for item in items if isinstance(item, str)]
         ended = None in items
         if lines:
-            _append(path, lines, losses)
+            torn = _append(path, lines, losses, torn)
         for item in items:
             if isinstance(item, Event):
                 item.set()
 
 
-def _append(path: Path, lines: list[str], losses: Losses) -> None:
+def _append(path: Path, lines: list[str], losses: Losses, torn: bool) -> bool:
+    """Append *lines* to *path*, and return whether its last line may be cut short now.
+
+    Args:
+        path: The file.
+        lines: What to append.
+        losses: Where they are counted if they cannot be written.
+        torn: Whether the file's last line may be cut short already: it is then ended first.
+    """
+    content = "".join(f"{line}\n" for line in lines).encode()
     try:
         with path.open("ab") as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+            content, torn = (b"\n" if torn else b"") + content, True
+            file.write(content)
+        torn = False
+    except (OSError, ValueError) as error:  # a path with a NUL byte is a ValueError
+        reason = getattr(error, "strerror", None) or type(error).__name__
         losses.add(len(lines), f"{path} cannot be written: {reason}")
+    return torn

@@ -305,3 +305,52 @@ def test_a_config_traces_simulated_models(tmp_path: Path) -> None:
     call, solve = spans(tmp_path / "trace.jsonl")[-2:]
     assert call["model"] == answer.model
     assert call["cost"] == solve["cost"] == pytest.approx(answer.cost)
+
+
+def test_a_line_cut_short_by_a_full_disk_does_not_spoil_the_next(tmp_path: Path) -> None:
+    """The next line that can be written starts on a line of its own."""
+
+    class Disk(type(tmp_path)):  # type: ignore[misc]
+        full = True
+
+        def open(self, *arguments: Any, **options: Any) -> Any:
+            file = super().open(*arguments, **options)
+            if self.full:
+                real = file
+
+                class Full:
+                    def __enter__(self) -> Any:
+                        return self
+
+                    def __exit__(self, *_: object) -> None:
+                        real.close()
+
+                    def write(self, content: bytes) -> None:
+                        real.write(content[:4])
+                        raise OSError(28, "No space left on device")
+
+                return Full()
+            return file
+
+    path, losses = Disk(tmp_path / "trace.jsonl"), writer.Losses()
+
+    torn = writer._append(path, ['{"a": 1}'], losses, torn=False)
+    Disk.full = False
+    torn = writer._append(path, ['{"b": 2}'], losses, torn=torn)
+    writer._append(path, ['{"c": 3}'], losses, torn=torn)
+
+    assert path.read_text().splitlines() == ['{"a"', '{"b": 2}', '{"c": 3}']
+    assert losses.dropped == 1
+
+
+def test_a_path_may_be_a_text_and_may_be_impossible(tmp_path: Path) -> None:
+    """Parts composed in Python take a text for a path; one that no file can have loses spans."""
+    good = TraceExtension(path=str(tmp_path / "trace.jsonl"))
+    bad = TraceExtension(path="a\0b")
+
+    for trace in (good, bad):
+        with router_with(trace, Echo()) as router:
+            router.route("hello")
+
+    assert len(spans(tmp_path / "trace.jsonl")) == 4
+    assert (good.dropped, bad.dropped) == (0, 4)
