@@ -24,7 +24,7 @@ class ReplayCaller:
     """
 
     name: str = "default"
-    path: Path
+    path: Path = field(converter=Path)
     _recordings: Recordings | None = field(init=False, default=None, repr=False)
     _lock: Lock = field(init=False, factory=Lock, repr=False)
 
@@ -61,7 +61,7 @@ class ReplayCaller:
             if recording is None or recording.text is None:
                 missing = "was not recorded" if recording is None else "has no recorded text"
                 raise NoRecording(
-                    f"the answer of model '{model}' to '{request.text[:_SHOWN]}' {missing} "
+                    f"the answer of model '{model}' to {request.text[:_SHOWN]!r} {missing} "
                     f"in {self.path}; record it, or ask another caller",
                     model=model,
                 )

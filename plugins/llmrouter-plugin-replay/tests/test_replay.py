@@ -194,3 +194,15 @@ def test_a_file_that_cannot_be_replayed_is_refused(tmp_path: Path) -> None:
         router_with(tmp_path / "missing.jsonl")
     with pytest.raises(DatasetError, match="no row has a 'text'"):
         router_with(write(tmp_path / "scores.jsonl", [ROWS[4]]))
+
+
+def test_a_path_may_be_a_text_and_an_error_stays_one_line(path: Path) -> None:
+    """What is quoted of a query cannot break the line it is quoted in."""
+    caller = ReplayCaller(path=str(path))
+    models = [Model(name="small")]
+    router = LLMRouter(models=models, parts=[SmallestLlmSelector(), caller])
+
+    with router, pytest.raises(NoRecording) as info:
+        router.route("first\nsecond\x1b[31m")
+
+    assert str(info.value).isprintable()
