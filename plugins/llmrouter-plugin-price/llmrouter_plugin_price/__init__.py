@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Generator, Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from attrs import define, evolve, field, validators
-from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Scores, hookimpl
+from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Request, Scores, hookimpl
 
 Found = list[Scores | tuple[Scores, ...] | None]
 
@@ -54,7 +54,8 @@ class PriceScorer:
         characters = np.array([[_characters(query)] for query in queries]).reshape(-1, 1)  # (n, 1)
         written = _predicted(found, "output_tokens")
         output = lengths if written is None else np.where(np.isnan(written), lengths, written)
-        cost = (characters / per_token * price[:, 0] + output * price[:, 1]) / 1e6  # (n, m)
+        with np.errstate(invalid="ignore"):  # a model vetoed by a length of -inf may be free
+            cost = (characters / per_token * price[:, 0] + output * price[:, 1]) / 1e6  # (n, m)
         return np.where(np.isnan(cost), self._learned("cost", models), cost)
 
     def _learned(self, what: str, models: Sequence[Model]) -> Floats:
@@ -92,10 +93,8 @@ class PriceScorer:
 
 def _characters(query: Query) -> int:
     """Return how many characters the whole request of *query* has."""
-    messages: Sequence[Any] = query.request.messages
-    contents = (message.get("content") for message in messages)
-    written = sum(len(content) for content in contents if isinstance(content, str))
-    return max(written, len(query.text))
+    alone = (Request(payload={"messages": [message]}) for message in query.request.messages)
+    return max(sum(len(request.text) for request in alone), len(query.text))
 
 
 def _predicted(found: Found, name: str) -> Floats | None:

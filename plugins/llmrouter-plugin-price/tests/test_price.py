@@ -82,3 +82,27 @@ def test_the_whole_conversation_is_charged() -> None:
     [[small, *_]] = pipeline.score([chat])["cost"].values
 
     assert small == pytest.approx((4005 / 4 + 2) / 1e6)
+
+
+def test_text_in_parts_is_charged_like_plain_text() -> None:
+    """A message may be a list of typed parts; those that are text count."""
+    parts = [{"type": "text", "text": "s" * 4000}, {"type": "image_url", "image_url": {}}]
+    chat = Query.of([{"role": "system", "content": parts}, {"role": "user", "content": "hello"}])
+    pipeline = Pipeline(MODELS, [Part("scorer", "cost", "price", PriceScorer(output_tokens=1.0))])
+
+    [[small, *_]] = pipeline.score([chat])["cost"].values
+
+    assert small == pytest.approx((4005 / 4 + 2) / 1e6)
+
+
+def test_a_veto_by_another_scorer_makes_no_noise() -> None:
+    """A length of -inf times a price of nothing is no number, and no warning either."""
+    free = [Model(name="free", price=Price())]
+    veto = Scores("output_tokens", np.array([[-np.inf]]))
+    wrapper = PriceScorer().score([QUERY], free)
+    next(wrapper)
+
+    with pytest.raises(StopIteration) as returned:
+        wrapper.send([veto])
+
+    assert np.isnan(returned.value.value[-1].values).all()

@@ -51,7 +51,8 @@ class UtilitySelector:
             # NaN sorts last, which is where an unknown quality belongs.
             return np.argsort(-quality, axis=-1, kind="stable")
         spent = self._spent(scores, needed=needed)  # (n, m)
-        utility = (1 - knob) * self.willingness_to_pay * quality - knob * spent
+        with np.errstate(invalid="ignore"):  # a model vetoed by -inf may become NaN, the last
+            utility = (1 - knob) * self.willingness_to_pay * quality - knob * spent
         return np.lexsort((spent, -utility), axis=-1).astype(np.intp, copy=False)
 
     def _quality(self, scores: Mapping[str, Scores]) -> Floats:

@@ -103,3 +103,13 @@ def test_turning_the_knob_towards_cost_never_buys_a_dearer_model(pairs, one, oth
     cheap = order(UtilitySelector(tradeoff=high, willingness_to_pay=1.0), quality, cost)[0]
 
     assert cost.values[0, cheap] <= cost.values[0, dear] + 1e-9
+
+
+@pytest.mark.parametrize("knob", [0.0, 0.5, 1.0])
+def test_vetoes_come_last_without_a_warning(knob: float) -> None:
+    """A model that scorers set to -inf is never first, whichever of them did."""
+    quality = Scores("quality", np.array([[0.5, -np.inf, 0.9]]))
+    cost = Scores("cost", np.array([[0.0001, -np.inf, 0.02]]))
+
+    assert order(UtilitySelector(tradeoff=knob), quality, COST)[-1] == 1
+    assert sorted(order(UtilitySelector(tradeoff=knob), quality, cost)) == [0, 1, 2]
