@@ -6,7 +6,17 @@ from typing import Any, Self
 
 import numpy as np
 from attrs import define, evolve, field, validators
-from llmrouter_core import Arrays, Dataset, Floats, Model, NotFitted, Query, Scores, hookimpl
+from llmrouter_core import (
+    Arrays,
+    Dataset,
+    DatasetError,
+    Floats,
+    Model,
+    NotFitted,
+    Query,
+    Scores,
+    hookimpl,
+)
 
 from llmrouter_plugin_knn.neighbours import nearest, unit
 from llmrouter_plugin_knn.regression import Outcomes, moments
@@ -103,6 +113,11 @@ class KnnScorer:
         if dataset.embeddings is None or not len(dataset):
             raise NotFitted(f"scorer '{self.name}' needs embedded queries to learn from")
         targets = [t for t in self.targets if not np.isnan(getattr(dataset, t)).all()]
+        if not targets:
+            raise DatasetError(
+                f"the outcomes have no {' and no '.join(self.targets)}, which scorer "
+                f"'{self.name}' is to predict; record it, or change its targets"
+            )
         values = np.stack([getattr(dataset, target) for target in targets], axis=1)  # (n, t, m)
         centre = dataset.embeddings.mean(axis=0)
         mean, variance = moments(values)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llmrouter_core import Dataset, Floats, Model, NotFitted, Query
+from llmrouter_core import Dataset, DatasetError, Floats, Model, NotFitted, Query
 from llmrouter_plugin_knn import KnnScorer
 
 MODELS = [Model(name="a"), Model(name="b")]
@@ -136,3 +136,21 @@ def test_untrained_it_says_how_to_train_it() -> None:
     """The next step is in the message."""
     with pytest.raises(NotFitted, match="llmrouter train"):
         KnnScorer().score([Query(text="?")], MODELS, np.zeros((1, 4), np.float32))
+
+
+def test_targets_that_nobody_recorded_are_refused() -> None:
+    """There is nothing to predict then; the message says what to record."""
+    lesson = dataset(np.eye(3), np.ones((3, 2)))
+
+    with pytest.raises(DatasetError, match=r"no latency and no cost.*change its targets"):
+        KnnScorer(targets=("latency", "cost")).fit(lesson)
+
+
+def test_one_row_of_training_is_enough() -> None:
+    """More neighbours than rows means all rows."""
+    fitted = KnnScorer(k=100).fit(dataset(np.ones((1, 3)), np.array([[1.0, 0.0]])))
+    embedding = np.ones((1, 3), dtype=np.float32)
+
+    [scores] = fitted.score([Query(text="hi")], MODELS, embedding)
+
+    assert scores.values.tolist() == [[1.0, 0.0]]
