@@ -233,8 +233,9 @@ class Pipeline:
     def _excluded(self, ranked: tuple[Model, ...], scores: Mapping[str, Scores]) -> dict[str, str]:
         """Return why each model that is not *ranked* was left out."""
         excluded = {}
+        names = {model.name for model in ranked}
         for column, model in enumerate(self.models):
-            if model in ranked:
+            if model.name in names:
                 continue
             vetoes = [name for name, one in scores.items() if np.isneginf(one.values[column])]
             excluded[model.name] = (

@@ -168,7 +168,11 @@ class LLMRouter:
             NoEligibleModel: Every model was vetoed.
         """
         query = Query.of(prompt, user=user, facts=facts or {})
-        return self._home.submit(self._answer(query)).result()
+        answer = self._home.submit(self._answer(query))
+        try:
+            return answer.result()
+        finally:
+            answer.cancel()  # whoever interrupts the wait ends the call; what is done stays done
 
     async def aroute(
         self, prompt: Prompt, *, user: str | None = None, facts: Mapping[str, Any] | None = None

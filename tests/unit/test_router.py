@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -456,3 +457,29 @@ def test_a_model_without_outcomes_is_named() -> None:
         router.fit(outcomes())
 
     assert lengths.batches == []
+
+
+def test_an_interrupted_route_ends_its_call() -> None:
+    """Who presses Ctrl-C pays for no answer that nobody will read."""
+    caller = Echo(waits=True)
+
+    def interrupt() -> None:
+        caller.started.wait(5)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with LLMRouter(models=[Model(name="a")], parts=[First(), caller]) as router:
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            router.route("hi")
+        thread.join()
+        assert asyncio.run(_settled(caller))
+
+
+async def _settled(caller: Echo) -> bool:
+    """Return whether no call of *caller* is running any more, soon at the latest."""
+    for _ in range(500):
+        if not caller.running:
+            return True
+        await asyncio.sleep(0.01)
+    return False
