@@ -36,6 +36,7 @@ from llmrouter_core.hooks import Call, Solve, hookimpl
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.secret import Secret
 from llmrouter_core.session import Session
+from llmrouter_core.tasks import Example, Task
 from llmrouter_core.training import Dataset, Trainable
 from llmrouter_core.types import (
     Answer,
@@ -78,6 +79,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Decision",
+    "Example",
     "Floats",
     "IncompleteStream",
     "Ints",
@@ -99,6 +101,7 @@ __all__ = [
     "Session",
     "Solve",
     "Step",
+    "Task",
     "TimedOut",
     "Trainable",
     "Unavailable",
