@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,11 @@ MODELS = [
 
 @define(eq=False, kw_only=True)
 class Told:
-    """Choose the column that the query's text says."""
+    """Choose the column that the first digit of the query's text says."""
 
     @hookimpl
     def select(self, queries: Any) -> Any:
-        return np.array([[int(query.text.split()[0])] for query in queries])
+        return np.array([[int(re.search(r"\d", query.text)[0])] for query in queries])
 
     @hookimpl
     def call(self) -> Any:
@@ -72,9 +73,13 @@ def test_the_figures_are_those_computed_by_hand() -> None:
 
     by_hand = {  # quality, dollars in hundred-thousandths, gain over always dear
         "router": ((1 + 1 + 0 + 0.2) / 4, (10 + 100 + 100 + 10) / 4, (0 + 0 + 0 - 0.6) / 4),
-        "cheapest": ((1 + 0 + 0.5 + 0.2) / 4, 10, (0 - 1 + 0.5 - 0.6) / 4),
-        "best single": ((1 + 1 + 0 + 0.8) / 4, 100, 0.0),
         "random": ((1 + 0.5 + 0.25 + 0.5) / 4, 55, (0 - 0.5 + 0.25 - 0.3) / 4),
+        "cheapest": ((1 + 0 + 0.5 + 0.2) / 4, 10, (0 - 1 + 0.5 - 0.6) / 4),
+        "smallest": ((1 + 0 + 0.5 + 0.2) / 4, 10, (0 - 1 + 0.5 - 0.6) / 4),
+        "largest": ((1 + 1 + 0 + 0.8) / 4, 100, 0.0),
+        "best single": ((1 + 1 + 0 + 0.8) / 4, 100, 0.0),
+        "per-task best": ((1 + 1 + 0 + 0.8) / 4, 100, 0.0),
+        "zero router": ((1.7 + 2.8) / 8, 55, (2.8 - 1.7) / -8),
         "oracle": ((1 + 1 + 0.5 + 0.8) / 4, (10 + 100 + 10 + 100) / 4, (0 + 0 + 0.5 + 0) / 4),
     }
     assert [row.policy for row in report.rows] == list(by_hand)
@@ -83,6 +88,7 @@ def test_the_figures_are_those_computed_by_hand() -> None:
         assert row.quality == pytest.approx(quality)
         assert row.cost == pytest.approx(cost * 1e-5)
         assert row.gain == pytest.approx(gain)
+        assert row.regret == pytest.approx(3.3 / 4 - quality)
         assert row.answered == 4
     assert report.row("router").shares == {"cheap": 0.5, "dear": 0.5}
     assert report.row("random").shares == {"cheap": 0.5, "dear": 0.5}
@@ -147,7 +153,9 @@ def test_without_any_price_there_is_no_cost_and_no_cheapest() -> None:
     models = [Model(name="cheap"), Model(name="dear")]
     report = evaluate(router(models), outcomes([0, 1], [[1, 0], [0, 1]]), train=TRAIN)
 
-    assert [row.policy for row in report.rows] == ["router", "best single", "random", "oracle"]
+    missing = {"cheapest", "zero router"} & {row.policy for row in report.rows}
+    assert not missing
+    assert report.aiq is None
     assert all(row.cost is None and row.cost_interval is None for row in report.rows)
     json.dumps(report.to_dict(), allow_nan=False)
 
