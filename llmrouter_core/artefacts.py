@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -45,16 +46,21 @@ _DTYPE = re.compile(rf"[<>|=][{_NUMBERS}][0-9]{{1,9}}")
 
 def options(plugin: Any) -> dict[str, Any]:
     """Return the options of *plugin* as plain data; a secret only by the variable's name."""
-    found = {}
-    for item in attrs.fields(type(plugin)) if attrs.has(type(plugin)) else ():
-        if item.init and item.alias != "name":
-            found[item.alias] = _plain(getattr(plugin, item.name))
-    return found
+    return {name: value for name, value in _fields(plugin).items() if name != "name"}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    items = attrs.fields(type(value)) if attrs.has(type(value)) else ()
+    return {item.alias: _plain(getattr(value, item.name)) for item in items if item.init}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Secret):
         return {"env": value.env} if value.env else "•••"
+    if attrs.has(type(value)):
+        return _fields(value)
+    if isinstance(value, Enum):
+        return _plain(value.value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

@@ -10,6 +10,7 @@ import sys
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,26 @@ def test_no_secret_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     everything = b"".join(contents(tmp_path / "saved").values())
     assert b"hunter2" not in everything
     assert b"Fry an egg" not in everything
+
+
+def test_options_that_are_tables_or_choices_are_written_as_a_config_writes_them() -> None:
+    """What `show` prints and a manifest keeps means the same when it is read again."""
+
+    class Pace(Enum):
+        SLOW = "slow"
+
+    @define(kw_only=True)
+    class Inner:
+        name: str = "kept"
+        key: Secret = field(factory=lambda: Secret(env="X"))
+
+    @define(eq=False, kw_only=True)
+    class Outer:
+        name: str = "left out"
+        pace: Pace = Pace.SLOW
+        inner: Inner = field(factory=Inner)
+
+    assert options(Outer()) == {"pace": "slow", "inner": {"name": "kept", "key": {"env": "X"}}}
 
 
 def test_nothing_learned_is_nothing_to_save(tmp_path: Path) -> None:
