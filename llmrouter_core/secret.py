@@ -8,7 +8,8 @@ from typing import Any
 
 from llmrouter_core.errors import ConfigError
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Keys of mixed case, or long ones, look like variables too: messages show a variable's name.
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{,63}|[a-z_][a-z0-9_]{,31}")
 
 
 class Secret:

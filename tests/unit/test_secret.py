@@ -47,7 +47,9 @@ def test_a_secret_never_shows_its_value(monkeypatch: pytest.MonkeyPatch) -> None
                 leak(secret)
 
 
-@pytest.mark.parametrize("env", ["", " ", "sk-abc-123", "A=B", "A\0", "1A", "a key"])
+@pytest.mark.parametrize(
+    "env", ["", " ", "sk-abc-123", "A=B", "A\0", "1A", "a key", "gsk_aB3dE6", "ab12" * 16]
+)
 def test_what_cannot_be_a_variable_is_refused_and_not_shown(env: str) -> None:
     """It may be the key itself, put in the wrong place."""
     with pytest.raises(ValueError, match="takes the name of a variable") as caught:
