@@ -22,7 +22,8 @@ from llmrouter_plugin_knn.neighbours import nearest, unit
 from llmrouter_plugin_knn.regression import Outcomes, moments
 
 _TARGETS = ("quality", "output_tokens", "latency", "cost")
-_BLOCK = 256  # queries compared with all training queries at a time, which bounds the memory
+_BLOCK = 256  # queries compared with all training queries at a time, at most
+_CELLS = 1 << 23  # outcomes of neighbours looked at at a time, which bounds the memory: 32 MiB
 
 
 @define(eq=False, kw_only=True)
@@ -71,8 +72,10 @@ class KnnScorer:
         state, targets = self._learned(), self._outcomes.targets
         shape = (len(queries), *self._outcomes.shape)
         mean, std = np.empty(shape), np.empty(shape)
-        for start in range(0, len(queries), _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        gathered = min(self.k, len(state["points"])) * self._outcomes.packed.shape[1]
+        block = max(1, min(_BLOCK, _CELLS // gathered))
+        for start in range(0, len(queries), block):
+            rows = slice(start, start + block)
             found, similarity = nearest(
                 unit(embeddings[rows], state["centre"]), state["points"], self.k
             )

@@ -154,3 +154,19 @@ def test_one_row_of_training_is_enough() -> None:
     [scores] = fitted.score([Query(text="hi")], MODELS, embedding)
 
     assert scores.values.tolist() == [[1.0, 0.0]]
+
+
+def test_how_many_queries_are_looked_at_at_a_time_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Large pools are scored in smaller blocks, so that the memory stays bounded."""
+    rng = np.random.default_rng(0)
+    fitted = KnnScorer(k=3).fit(dataset(rng.normal(size=(20, 4)), rng.random((20, 2))))
+    queries = [Query(text=str(i)) for i in range(7)]
+    embeddings = rng.normal(size=(7, 4)).astype(np.float32)
+
+    [whole] = fitted.score(queries, MODELS, embeddings)
+    monkeypatch.setattr("llmrouter_plugin_knn._CELLS", 1)
+    [one_by_one] = fitted.score(queries, MODELS, embeddings)
+
+    assert np.allclose(whole.values, one_by_one.values, atol=1e-6)
