@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "dataset": "Convert, describe and split files of outcomes.",
     "train": "Learn from outcomes, and say how good the router is.",
     "evaluate": "Say how good a trained router is.",
+    "compare": "Say which of several routers is better, and at which cost.",
 }
 """Core's own commands in the order of use, each with its line of help."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from llmrouter_core.cli.console import as_json, config_argument, console, example, progress, say
-from llmrouter_core.cli.report import shares, table
+from llmrouter_core.cli.report import keep, shares, sources, table
 from llmrouter_core.config import Config, load
 from llmrouter_core.errors import ConfigError, DatasetError
 from llmrouter_core.evaluation import evaluate
@@ -30,6 +30,9 @@ from llmrouter_core.training import Dataset, Trainable
 @click.option(
     "--all", "everything", is_flag=True, help="After the report, learn from all of DATA."
 )
+@click.option(
+    "--report", "kept", type=Path, metavar="DIR", help="Write report.json into this folder."
+)
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 def command(
     config: Path,
@@ -38,6 +41,7 @@ def command(
     test: float,
     seed: int,
     everything: bool,
+    kept: Path | None,
     json_: bool,
 ) -> None:
     """Let the parts of CONFIG learn from the outcomes in DATA, and report how good they are.
@@ -60,10 +64,13 @@ def command(
     with progress("learning") as tell:
         fitted = router.fit(taught, progress=tell)
     with progress("evaluating") as tell:
-        report = evaluate(fitted, held, train=taught, seed=seed, progress=tell)
+        card = {**sources(config=config, outcomes=data), "split": {"test": test, "seed": seed}}
+        report = evaluate(fitted, held, train=taught, seed=seed, progress=tell, card=card)
     if everything:
         with progress("learning from everything") as tell:
             fitted = router.fit(outcomes, progress=tell)
+    if kept is not None:
+        say(f"written: {keep(report, kept)}")
     if json_:
         as_json(report.to_dict())
     else:
