@@ -64,7 +64,9 @@ class Model:
 
     name: str
     id: str = Factory(lambda self: self.name, takes_self=True)
-    price: Price | None = None
+    price: Price | None = field(
+        default=None, validator=validators.optional(validators.instance_of(Price))
+    )
     context: int | None = field(default=None, validator=validators.optional(validators.gt(0)))
     size: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
     active: float | None = field(default=None, validator=validators.optional(validators.gt(0)))

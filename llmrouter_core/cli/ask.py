@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
-from attrs import asdict
+import numpy as np
+from attrs import asdict, define, evolve
 
 from llmrouter_core.cli.console import (
     as_json,
@@ -19,8 +21,11 @@ from llmrouter_core.cli.console import (
     query_options,
     say,
 )
+from llmrouter_core.config import Part
+from llmrouter_core.errors import NotFitted
+from llmrouter_core.hooks import hookimpl
 from llmrouter_core.router import LLMRouter
-from llmrouter_core.types import Answer, Query
+from llmrouter_core.types import Answer, Ints, Model, Query
 
 
 @click.command(epilog=example('llmrouter ask router.toml "What is the capital of France?"'))
@@ -42,14 +47,42 @@ def command(
     The answer goes to stdout; which model gave it, and what it cost, to stderr.
     """
     asked = query_of(_stdin() if query == "-" else query, user, facts)
-    with LLMRouter(config) as router:
-        answer = _streamed(router, asked) if stream and not json_ else router.route(asked)
-        if json_:
-            as_json(_plain(answer, router))
-            return
-        if not stream:
-            click.echo(answer.text)
+    streamed = stream and not json_
+    router = LLMRouter(config)
+    try:
+        answer = _answered(router, asked, streamed)
+    except NotFitted as error:
+        # A first answer should need no training; but who answers untrained, says so.
+        say(f"note: {error}; until then the models are asked in the order of the config")
+        router = _in_order(router)
+        answer = _answered(router, asked, streamed)
+    if json_:
+        as_json(_plain(answer, router))
+        return
+    if not stream:
+        click.echo(answer.text)
     say(_summary(answer))
+
+
+def _answered(router: LLMRouter, query: Query, streamed: bool) -> Answer:
+    with router:
+        return _streamed(router, query) if streamed else router.route(query)
+
+
+@define(eq=False, kw_only=True)
+class _PoolOrder:
+    """Ranks the models as the config lists them, until something has been learned."""
+
+    @hookimpl
+    def select(self, queries: Sequence[Query], models: Sequence[Model]) -> Ints:
+        return np.tile(np.arange(len(models), dtype=np.intp), (len(queries), 1))  # (n, m)
+
+
+def _in_order(router: LLMRouter) -> LLMRouter:
+    """Return *router* without what must be trained: it asks the models in their order."""
+    kept = [p for p in router.config.parts if p.kind not in ("embedder", "scorer", "selector")]
+    order = Part("selector", "selector", "the order of the pool", _PoolOrder())
+    return LLMRouter.of(evolve(router.config, parts=(*kept, order)))
 
 
 def _stdin() -> str:

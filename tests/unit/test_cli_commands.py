@@ -486,3 +486,19 @@ def test_piped_tables_are_not_cut(config: Path, outcomes: Path) -> None:
     printed = CliRunner(env={"COLUMNS": "40"}).invoke(llmrouter, ["decide", str(config), "hi"])
 
     assert long in printed.stdout
+
+
+@pytest.mark.parametrize("how", ["--stream", "--no-stream"])
+def test_an_untrained_router_asks_the_first_model_and_says_so(tmp_path: Path, how: str) -> None:
+    """From `init` to a first answer, nothing has to be learned; `decide` still wants training."""
+    config = tmp_path / "router.toml"
+    config.write_text(
+        'router = "knn"\ncaller = "sim"\n[model.sim-large]\n[model.sim-tiny]\n', encoding="utf-8"
+    )
+    asked = run("ask", config, "What is 17 * 23?", how)
+
+    assert asked.exit_code == 0, asked.stderr
+    assert asked.stdout == "The answer is 391.\n"
+    assert "has not been trained" in asked.stderr
+    assert "sim-large: " in asked.stderr
+    assert run("decide", config, "What is 17 * 23?").exit_code == 2

@@ -26,9 +26,9 @@ from llmrouter_plugin_sim.trial import (
 _EXAMPLE = "What comes next: 3, 5, 9, 15, 23?"
 _NEXT = """\
 Next, with real models:
-  llmrouter init knn > router.toml       # put in your models and their base_url
-  llmrouter train router.toml outcomes.jsonl
-  llmrouter ask router.toml "…"
+  llmrouter init knn > router.toml             # put in your models and their base_url
+  llmrouter ask router.toml "…"                # untrained, it asks your first model
+  llmrouter train router.toml outcomes.jsonl   # what your models did: docs/outcomes.md
 """
 
 
