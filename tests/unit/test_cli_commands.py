@@ -498,7 +498,7 @@ def test_an_untrained_router_asks_the_first_model_and_says_so(tmp_path: Path, ho
     asked = run("ask", config, "What is 17 * 23?", how)
 
     assert asked.exit_code == 0, asked.stderr
-    assert asked.stdout == "The answer is 391.\n"
+    assert asked.stdout.endswith("The answer is 391.\n")
     assert "has not been trained" in asked.stderr
     assert "sim-large: " in asked.stderr
     assert run("decide", config, "What is 17 * 23?").exit_code == 2
