@@ -7,7 +7,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from llmrouter_core.catalogue import canonical, find
+from llmrouter_core.catalogue import VERBS, canonical, find
 from llmrouter_core.config import NAMED, SINGLE, load
 from llmrouter_core.errors import BrokenPlugin, PluginError, UnknownPlugin
 from llmrouter_core.pipeline import Pipeline
@@ -81,6 +81,8 @@ def check_has_licence(subject: Subject) -> None:
 @check(HOUSE)
 def check_recipe_loads(subject: Subject) -> None:
     """Ship a `recipe.toml` that is a complete config: all parts can be built and composed."""
+    if not any(entry.kind in (*VERBS, "router") for entry in subject.house.entries):
+        raise Unmet("it publishes no part, so there is nothing to compose")
     tables = subject.house.recipe()
     for kind, use in _uses(tables):
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from llmrouter_core.catalogue import discover
+from llmrouter_core.catalogue import VERBS, discover
 from llmrouter_core.config import RouterOptions
 from llmrouter_core.hooks import Specs
 from llmrouter_core.types import Model
@@ -42,7 +42,7 @@ def test_every_option_of_a_house_is_in_its_readme() -> None:
     for folder in sorted((ROOT / "plugins").glob("llmrouter-plugin-*")):
         page = (folder / "README.md").read_text(encoding="utf-8")
         for entry in discover():
-            if entry.distribution != folder.name or entry.kind in ("router", "command"):
+            if entry.distribution != folder.name or entry.kind not in VERBS:
                 continue
             for option in attrs.fields(entry.load()):
                 if option.init and option.alias != "name" and f"`{option.alias}`" not in page:
