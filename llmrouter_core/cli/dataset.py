@@ -19,7 +19,7 @@ from llmrouter_core.cli.console import (
     say,
     warn,
 )
-from llmrouter_core.errors import BrokenPlugin, DatasetError, LLMRouterError
+from llmrouter_core.errors import BrokenPlugin, DatasetError
 from llmrouter_core.outcomes import Repairs, Stats, checked, rows, write_rows
 
 _SKIP = "Leave out rows that are damaged, and say how many and which."
@@ -57,7 +57,8 @@ def convert(source: Path, out: Path, reader: str | None, skip_bad: bool) -> None
             raise Misuse(f"{source}: is a folder; say what wrote it: --from {'|'.join(readers())}")
         found = rows(source, repairs=dropped)
     else:
-        found = checked(_foreign(reader, source, repairs), str(source), repairs=dropped)
+        foreign = _foreign(reader, source, repairs, skip_bad)
+        found = checked(foreign, str(source), repairs=dropped)
     count = write_rows(_filled(found, source), out)
     _tell(repairs)
     say(f"{count:,} rows in {out}")
@@ -131,8 +132,14 @@ def readers() -> list[str]:
     return sorted({entry.name for entry in discover() if entry.kind == "dataset"})
 
 
-def _foreign(name: str, source: Path, repairs: Repairs) -> Iterator[tuple[int, Any]]:
-    """Yield what the reader called *name* makes of *source*, numbered from 1."""
+def _foreign(
+    name: str, source: Path, repairs: Repairs, skip_bad: bool
+) -> Iterator[tuple[int, Any]]:
+    """Yield what the reader called *name* makes of *source*, numbered from 1.
+
+    Raises:
+        DatasetError: The source cannot be read, or rows had to be left out that may not be.
+    """
     from llmrouter_core.catalogue import discover, find
 
     entry = find(discover(), "dataset", name)
@@ -140,11 +147,18 @@ def _foreign(name: str, source: Path, repairs: Repairs) -> Iterator[tuple[int, A
     if not callable(read):
         raise BrokenPlugin(f"{entry} is not a function; its entry point names {entry.value}")
     try:
-        yield from enumerate(read(source, repairs), start=1)
-    except LLMRouterError:
-        raise
+        for number, row in enumerate(read(source, repairs), start=1):
+            _refuse_dropped(source, repairs, skip_bad)
+            yield number, row
     except OSError as error:
         raise DatasetError(f"{source}: cannot be read: {error.strerror or error}") from None
+    _refuse_dropped(source, repairs, skip_bad)
+
+
+def _refuse_dropped(source: Path, repairs: Repairs, skip_bad: bool) -> None:
+    if not skip_bad and repairs.total(_DROPPED):
+        [what] = [line for line in repairs.sentences() if _DROPPED in line][:1]
+        raise DatasetError(f"{source}: {what.partition(_DROPPED)[2]}; to go on: --skip-bad")
 
 
 def _filled(found: Iterator[tuple[int, Any]], source: Path) -> Iterator[Any]:

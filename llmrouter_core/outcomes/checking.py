@@ -44,7 +44,7 @@ class Checker:
     def __init__(self, models: Collection[str] | None = None) -> None:
         self._models = None if models is None else frozenset(models)
         self._cells = Fingerprints()
-        self._queries = Fingerprints()
+        self._queries = Fingerprints(wide=True)
 
     def check(self, raw: Row, number: int) -> dict[str, Any]:
         """Return what *raw* says: `id`, `query`, and `model` and `status`, or a preference.

@@ -1,4 +1,4 @@
-"""A map from 64-bit keys to pairs of 64-bit values that costs 24 bytes a slot, not 200."""
+"""A map from 64-bit keys to one or two 64-bit values: 16 or 24 bytes a slot, not 200."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ class Fingerprints:
 
     Two keys of equal hash count as one: with 5 million keys the chance that this happens at all
     is below one in a million.
+
+    Args:
+        wide: Whether a second value is kept of each key.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wide: bool = False) -> None:
+        self._wide = wide
         self._allot(_FIRST)
         self._count = 0
 
@@ -27,8 +31,8 @@ class Fingerprints:
         mark = hash(key) & _MASK or 1
         at = self._slot(mark)
         if self._marks[at]:
-            return self._ones[at], self._twos[at]
-        self._marks[at], self._ones[at], self._twos[at] = mark, one & _MASK, two & _MASK
+            return self._ones[at], self._twos[at] if self._wide else 0
+        self._put(at, mark, one & _MASK, two & _MASK)
         self._count += 1
         if 3 * self._count > 2 * len(self._marks):
             self._grow()
@@ -42,14 +46,19 @@ class Fingerprints:
             at = (at + 1) & last
         return at
 
+    def _put(self, at: int, mark: int, one: int, two: int) -> None:
+        self._marks[at], self._ones[at] = mark, one
+        if self._wide:
+            self._twos[at] = two
+
     def _allot(self, slots: int) -> None:
         empty = bytes(8 * slots)
-        self._marks, self._ones, self._twos = (array("Q", empty) for _ in range(3))
+        self._marks, self._ones = array("Q", empty), array("Q", empty)
+        self._twos = array("Q", empty if self._wide else b"")
 
     def _grow(self) -> None:
-        old = zip(self._marks, self._ones, self._twos, strict=True)
+        old = (self._marks, self._ones, self._twos if self._wide else self._ones)
         self._allot(2 * len(self._marks))
-        for mark, one, two in old:
+        for mark, one, two in zip(*old, strict=True):
             if mark:
-                at = self._slot(mark)
-                self._marks[at], self._ones[at], self._twos[at] = mark, one, two
+                self._put(self._slot(mark), mark, one, two)

@@ -1,4 +1,4 @@
-"""What converting a file of outcomes costs: seconds and peak memory of `llmrouter dataset convert`.
+"""What `llmrouter dataset convert` costs: seconds and peak memory.
 
     python tests/benchmarks/convert.py [--rows 5000000] [--models 10] [--to jsonl|csv|parquet]
 
@@ -29,7 +29,7 @@ finally:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{time.perf_counter() - start:.1f} {peak / 1024:.0f}")
 """
-_WORDS = "a function that sorts the words of each line by length and then by their order".split()
+_WORDS = ["function", "sorts", "words", "line", "length", "their", "order", "of", "and", "by"]
 
 
 def make(path: Path, rows: int, models: int, seed: int = 0) -> None:
