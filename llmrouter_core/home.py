@@ -29,6 +29,8 @@ class Home:
         self._opener = opener
         self._lock = threading.RLock()  # a generator collected in here may come back in
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._settled = threading.Event()  # not set while `enter` opens the lifespan
+        self._settled.set()
         self._lifespan: AbstractAsyncContextManager[None] | None = None
         self._stop: weakref.finalize[Any, Any] | None = None
 
@@ -43,12 +45,15 @@ class Home:
                     "this router is already open; close it first, or use one router per event loop"
                 )
             self._loop = loop
-        self._lifespan = self._opener()
+            self._settled.clear()
         try:
+            self._lifespan = self._opener()
             await self._lifespan.__aenter__()
         except BaseException:
             self._loop = self._lifespan = None
             raise
+        finally:
+            self._settled.set()
 
     async def leave(self) -> None:
         """Close what `enter` opened."""
@@ -73,12 +78,16 @@ class Home:
 
     def _opened(self) -> asyncio.AbstractEventLoop:
         """Return the home, which is opened in a thread of its own if it is not open yet."""
-        with self._lock:
-            if self._loop is None:
-                thread = _Thread(self._opener)
-                self._loop = thread.start()
-                self._stop = weakref.finalize(self, thread.stop)
-            return self._loop
+        while True:
+            self._settled.wait()
+            with self._lock:
+                if not self._settled.is_set():  # a loop entered in between
+                    continue
+                if self._loop is None:
+                    thread = _Thread(self._opener)
+                    self._loop = thread.start()
+                    self._stop = weakref.finalize(self, thread.stop)
+                return self._loop
 
     # ------------------------------------------------------------------ using
 
@@ -131,17 +140,18 @@ class Home:
     async def _reached(self) -> asyncio.AbstractEventLoop:
         """Return the home; opening it may take a while, so it does not block this loop."""
         loop = self._loop
-        return loop if loop is not None else await asyncio.to_thread(self._opened)
+        if loop is not None and self._settled.is_set():
+            return loop
+        return await asyncio.to_thread(self._opened)
 
     def _elsewhere(self) -> asyncio.AbstractEventLoop:
         """Return the home, for a thread that will block until it has an answer."""
-        loop = self._opened()
-        if _running() is loop:
+        if self._loop is not None and self._loop is _running():
             raise RuntimeError(
                 "this would block the event loop the router was opened on; "
                 "await aroute, or iterate astream, instead"
             )
-        return loop
+        return self._opened()
 
     def _send(
         self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]

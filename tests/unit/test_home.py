@@ -364,3 +364,42 @@ def test_cancelling_the_reader_closes_the_generator() -> None:
 
     asyncio.run(use())
     home.close()
+
+
+def test_nobody_is_let_in_before_the_lifespan_is_open() -> None:
+    """While one loop opens the home, other threads and other tasks of that loop wait for it."""
+    opening, found = threading.Event(), []
+    lifespan = Open()
+
+    @asynccontextmanager
+    async def slow() -> AsyncGenerator[None, None]:
+        opening.set()
+        await asyncio.sleep(0.1)
+        async with lifespan():
+            yield
+
+    home = Home(slow)
+
+    async def look() -> None:
+        found.append((lifespan.opened, lifespan.closed))
+
+    def from_a_thread() -> None:
+        opening.wait(5)
+        home.submit(look()).result(5)
+
+    async def main() -> None:
+        entering = asyncio.create_task(home.enter())
+        while not opening.is_set():
+            await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="would block the event loop"):
+            home.submit(look())
+        await home.run(look())
+        await entering
+        await asyncio.to_thread(thread.join, 5)
+        await home.leave()
+
+    thread = threading.Thread(target=from_a_thread)
+    thread.start()
+    asyncio.run(main())
+
+    assert found == [(1, 0), (1, 0)]
