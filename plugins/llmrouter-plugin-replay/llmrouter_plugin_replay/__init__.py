@@ -9,7 +9,7 @@ from threading import Lock
 from attrs import define, field
 from llmrouter_core import Call, Chunk, Model, NoRecording, Request, hookimpl
 
-from llmrouter_plugin_replay.recordings import Recording, Recordings
+from llmrouter_plugin_replay.recordings import Recording, recorded
 
 _SHOWN = 60  # characters of a query that an error quotes
 
@@ -25,7 +25,9 @@ class ReplayCaller:
 
     name: str = "default"
     path: Path = field(converter=Path)
-    _recordings: Recordings | None = field(init=False, default=None, repr=False)
+    _recorded: Mapping[str, Mapping[str, Recording]] | None = field(
+        init=False, default=None, repr=False
+    )
     _lock: Lock = field(init=False, factory=Lock, repr=False)
 
     @hookimpl
@@ -37,7 +39,7 @@ class ReplayCaller:
         """
         if model.caller not in (None, self.name):
             return None
-        known = self._read().by_model.get(model.name)
+        known = self._read().get(model.name)
         return None if known is None else self._replay(model.name, known)
 
     def pool(self) -> tuple[Model, ...]:
@@ -46,14 +48,14 @@ class ReplayCaller:
         Raises:
             DatasetError: The file cannot be read, or a line is wrong.
         """
-        return tuple(Model(name=name, caller=self.name) for name in self._read().by_model)
+        return tuple(Model(name=name, caller=self.name) for name in self._read())
 
-    def _read(self) -> Recordings:
+    def _read(self) -> Mapping[str, Mapping[str, Recording]]:
         """Return what the file holds; it is read once, when it is first needed."""
         with self._lock:
-            if self._recordings is None:
-                self._recordings = Recordings.read(self.path)
-            return self._recordings
+            if self._recorded is None:
+                self._recorded = recorded(self.path)
+            return self._recorded
 
     def _replay(self, model: str, known: Mapping[str, Recording]) -> Call:
         async def call(request: Request) -> AsyncGenerator[Chunk, None]:
