@@ -60,6 +60,8 @@ class LLMRouter:
             return
         if models is not None:
             raise TypeError("a config lists its own models")
+        if not isinstance(source, str | Path | Mapping):
+            raise TypeError(f"a config is a path or a dictionary, not {type(source).__name__}")
         config = configuration.load(source)
         self._build(config)
         if config.router.artefacts is not None:
@@ -148,6 +150,8 @@ class LLMRouter:
             prompts: What to decide.
             embeddings: Their embeddings, float32 (n, d), where they are known already.
         """
+        if isinstance(prompts, str | Mapping):
+            raise TypeError("decide_all takes a list of prompts; for one prompt there is decide")
         return self.pipeline.decide([Query.of(prompt) for prompt in prompts], embeddings)
 
     def explain(self, decision: Decision) -> Decision:
@@ -321,6 +325,9 @@ def _composed(models: Sequence[Model], plugins: Sequence[Any]) -> Config:
     for plugin in plugins:
         if isinstance(plugin, type):
             raise TypeError(f"{plugin.__name__} is a class; did you forget the parentheses?")
+        methods = (getattr(type(plugin), name, None) for name in dir(type(plugin)))
+        if not any(hasattr(method, "llmrouter_impl") for method in methods):
+            raise TypeError(f"{type(plugin).__name__} has no method marked @hookimpl: no part")
         kind, name = titled(type(plugin))
         if not kind:
             kind = next((k for k, v in VERBS.items() if v and _implements(plugin, v)), "extension")

@@ -483,3 +483,17 @@ async def _settled(caller: Echo) -> bool:
             return True
         await asyncio.sleep(0.01)
     return False
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LLMRouter(3), "a config is a path or a dictionary, not int"),
+        (lambda: LLMRouter(models=MODELS, parts=[3]), "int has no method marked @hookimpl"),
+        (lambda: build(Echo()).decide_all("abc"), "decide_all takes a list of prompts"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_sentence(make: Any, message: str) -> None:
+    """A text is no list of prompts, a number no part and no config."""
+    with pytest.raises(TypeError, match=message):
+        make()
