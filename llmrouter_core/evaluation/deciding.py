@@ -10,6 +10,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from llmrouter_core.config import Part
+from llmrouter_core.errors import ConfigError
 from llmrouter_core.evaluation.policies import Outcome, one_hot
 from llmrouter_core.outcomes import FAILED, STATUSES
 from llmrouter_core.pipeline import Pipeline
@@ -68,8 +69,11 @@ def decide(
         rankings.append(ranking)
         if "quality" in scores:
             predictions.append(scores["quality"].values)
-        for tradeoff, other in knobs.items():
-            turned.setdefault(tradeoff, []).append(other.select(queries, scores))
+        for tradeoff, other in list(knobs.items()):
+            try:
+                turned.setdefault(tradeoff, []).append(other.select(queries, scores))
+            except ConfigError:  # such as a knob towards costs that no scorer predicts
+                del knobs[tradeoff], turned[tradeoff]
         for tradeoff in tradeoffs if facts else ():
             asked = _told(queries, tradeoff)
             turned.setdefault(tradeoff, []).append(pipeline.rank(asked, embeddings)[0])

@@ -233,6 +233,8 @@ class _Evidence:
             return {}
         low, high = np.nanmin(zero[0], axis=1), np.nanmax(zero[0], axis=1)
         aiq, floor = (curves.each(curves.area, *points, low, high) for points in (mine, zero))
+        if len(labels) == 1:  # a point is no curve
+            aiq = np.full_like(aiq, np.nan)
         spent, best = drawn[BEST, "cost"], drawn[BEST, "quality"]
         found = {
             "aiq": aiq,

@@ -130,7 +130,8 @@ class Report:
         seed: Seed of the resampling and of every draw.
         curve: The router along its trade-off knob; one point where it has none.
         singles: Each model alone.
-        aiq: RouterBench's AIQ of *curve*, over the cost range of *singles*.
+        aiq: RouterBench's AIQ of *curve*, over the cost range of *singles*; None where costs are
+            unknown and where one point is all there is of a curve.
         zero_aiq: AIQ of the Zero router, the hull of *singles*.
         aiq_gain: *aiq* minus *zero_aiq*, paired.
         pair: Names of the weak and the strong model behind the next four figures.

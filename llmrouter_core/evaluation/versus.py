@@ -166,7 +166,9 @@ def _duel(one: str, other: str, runs: Mapping[str, Replay], drawn: Means, models
     if not np.isnan(prices[0]).all() and not any(np.isnan(costs[0]).all() for costs, _ in lines):
         low, high = np.nanmin(prices, axis=1), np.nanmax(prices, axis=1)
         areas = [curves.each(curves.area, *line, low, high) for line in lines]
-        aiq = None if np.isnan(areas[0][0] - areas[1][0]) else figure(areas[0] - areas[1])
+        points = min(len(runs[name].curve) for name in (one, other))
+        if points > 1 and not np.isnan(areas[0][0] - areas[1][0]):
+            aiq = figure(areas[0] - areas[1])
         levels = _levels((one, other), lines)
     return Duel(
         first=one,
