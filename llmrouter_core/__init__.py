@@ -36,8 +36,6 @@ from llmrouter_core.hooks import Call, Solve, hookimpl
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.secret import Secret
 from llmrouter_core.session import Session
-from llmrouter_core.tasks import Example, Task
-from llmrouter_core.training import Dataset, Trainable
 from llmrouter_core.types import (
     Answer,
     Arrays,
@@ -55,7 +53,10 @@ from llmrouter_core.types import (
 )
 
 if TYPE_CHECKING:
+    from llmrouter_core.dataset import Dataset
     from llmrouter_core.evaluation import Report, evaluate
+    from llmrouter_core.tasks import Example, Task
+    from llmrouter_core.training import Trainable
 
 __version__ = "0.1.0"
 
@@ -111,11 +112,20 @@ __all__ = [
     "hookimpl",
 ]
 
+_LATER = {
+    "Dataset": "dataset",
+    "Example": "tasks",
+    "Report": "evaluation",
+    "Task": "tasks",
+    "Trainable": "training",
+    "evaluate": "evaluation",
+}
+"""Names that are imported when first asked for: deciding and answering need none of them."""
+
 
 def __getattr__(name: str) -> Any:
-    """Import the evaluation when it is first asked for: deciding and answering need none of it."""
-    if name in ("Report", "evaluate"):
-        from llmrouter_core import evaluation
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(evaluation, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
