@@ -196,7 +196,7 @@ class Query:
         else:
             kind = type(prompt).__name__
             raise TypeError(f"a query is a text, messages or a chat payload, not {kind}")
-        if not query.text.strip():
+        if not query.text.strip() and not any(map(_shows, query.request.messages)):
             raise ValueError("the query is empty: give it at least one character of text")
         return query
 
@@ -211,7 +211,18 @@ def _read(payload: Mapping[str, Any]) -> str:
     chat = isinstance(messages, Sequence) and not isinstance(messages, str | bytes)
     if not chat or not all(isinstance(message, Mapping) for message in messages):
         raise TypeError('messages are a list of {"role": …, "content": …}')
-    return Request(payload=payload).text
+    request = Request(payload=payload)
+    if request.text.strip():
+        return request.text
+    # A picture without words is routed by the last words before it, if there are any.
+    return next((text for text in map(_text_of, reversed(messages)) if text.strip()), "")
+
+
+def _shows(message: Message) -> bool:
+    """Return whether a message has content other than text, such as an image."""
+    content = message.get("content")
+    parts = content if isinstance(content, Sequence) and not isinstance(content, str) else ()
+    return any(isinstance(part, Mapping) and part.get("type") != "text" for part in parts)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -214,3 +214,16 @@ def test_an_unknown_cost_is_not_taken_for_zero() -> None:
     assert Answer(text="", steps=(step("a", 0.1), step("b", None))).cost is None
     assert Answer(text="").cost == 0
     assert (Answer(text="").model, Answer(text="").finish) == ("", None)
+
+
+def test_a_picture_without_words_is_routed_by_the_words_before_it() -> None:
+    """Content that is not text is a query too; without any words its text is empty."""
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+    asked = Query.of([{"role": "user", "content": "What do you see?"}, picture])
+    alone = Query.of([picture])
+
+    assert asked.text == "What do you see?"
+    assert asked.request.messages[-1] == picture
+    assert alone.text == ""
+    with pytest.raises(ValueError, match="the query is empty"):
+        Query.of([{"role": "user", "content": [{"type": "text", "text": " "}]}])
