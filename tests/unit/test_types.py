@@ -80,12 +80,11 @@ def test_a_query_keeps_what_it_knows_and_takes_what_is_added() -> None:
         [{"role": "user", "content": ""}],
         {"messages": []},
         {"model": "x"},
-        [{"role": "user", "content": [{"type": "image_url"}]}],
         [{"role": "user"}],
     ],
 )
 def test_nothing_to_route_on_is_refused(prompt) -> None:
-    """A blank prompt, and one with only an image, says what is missing."""
+    """A blank prompt says what is missing."""
     with pytest.raises(ValueError, match="at least one character"):
         Query.of(prompt)
 
