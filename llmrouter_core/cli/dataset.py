@@ -26,7 +26,7 @@ _SKIP = "Leave out rows that are damaged, and say how many and which."
 _DROPPED = "dropped: "
 
 
-@click.group()
+@click.group(epilog=example("llmrouter dataset stats outcomes.jsonl"))
 def command() -> None:
     """Convert, describe and split files of outcomes."""
 

@@ -153,7 +153,7 @@ class Checker:
 
 def _query(value: Any) -> str:
     if value is None:
-        raise BadRow("no query", "'query' is missing; it must be a text that is not empty")
+        raise BadRow("no query", "'query' must be a text that is not empty, but is missing")
     text = _text("query", value)
     if not text.strip():
         raise BadRow("an empty query", "'query' must be a text that is not empty")
@@ -188,7 +188,7 @@ def _name(name: str, value: Any) -> str:
 
 def _missing(name: str, raw: Row) -> NoReturn:
     if raw.get(name) is None:
-        raise BadRow(f"no {name}", f"'{name}' is missing; it must be a text that is not empty")
+        raise BadRow(f"no {name}", f"'{name}' must be a text that is not empty, but is missing")
     raise BadRow(f"an empty {name}", f"'{name}' must be a text that is not empty")
 
 

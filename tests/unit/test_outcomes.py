@@ -48,8 +48,18 @@ def without(number: int, name: str) -> bytes:
 
 # Line, what stands there, what is said of it, and how it is counted.
 DAMAGE: list[tuple[int, bytes, str, str]] = [
-    (101, without(101, "query"), "'query' is missing", "no query"),
-    (152, without(152, "model"), "'model' is missing", "no model"),
+    (
+        101,
+        without(101, "query"),
+        "'query' must be a text that is not empty, but is missing",
+        "no query",
+    ),
+    (
+        152,
+        without(152, "model"),
+        "'model' must be a text that is not empty, but is missing",
+        "no model",
+    ),
     (203, without(203, "score"), "'score' is missing; a failed call", "no score"),
     (304, changed(304, query=float("nan")), "'query' must be a text, got nan", "a text that is"),
     (405, changed(405, query=" \n"), "'query' must be a text that is not", "an empty query"),
@@ -189,7 +199,7 @@ def test_a_line_without_an_end_takes_no_memory(tmp_path: Path, monkeypatch: Any)
             "q1,What?,,,,small,,nan" + "," * 10,
             "'score' must be a finite number from 0 up, got nan",
         ),
-        ("q1,,,,,small,,1" + "," * 10, "'query' is missing"),
+        ("q1,,,,,small,,1" + "," * 10, "'query' must be a text that is not empty, but is missing"),
         ("q1,caf\udce9,,,,small,,1" + "," * 10, "is not UTF-8; save the file as UTF-8"),
         (
             "q1,What?,,,,,,," + ",,,,,,,small,tiny,maybe",
@@ -218,7 +228,10 @@ def test_damage_in_csv_is_named_by_the_line_a_row_begins_on(tmp_path: Path, line
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("query,score", "the column 'model' is missing; there are: query, score"),
+        (
+            "query,score",
+            "the column 'model' is missing; there are: query, score",
+        ),
         ("Query,model", "the column 'query' is missing"),
         ("query,model,model", "the column 'model' is there twice"),
     ],
@@ -390,7 +403,7 @@ def test_convert_names_damage_and_can_skip_it(tmp_path: Path) -> None:
     lenient = run("convert", path, out, "--skip-bad")
 
     assert strict.exit_code == 2
-    assert f"{path}:101: 'query' is missing" in strict.stderr
+    assert f"{path}:101: 'query' must be a text that is not empty, but is missing" in strict.stderr
     assert "warning: 1 x dropped: no query (row 101)" in lenient.stderr
     assert lenient.exit_code == 0
     assert f"{ROWS - 2:,} rows in" in lenient.stderr

@@ -27,7 +27,7 @@ def line(**changes: Any) -> str:
         ("{", "is not JSON"),
         ("[1]", "is not a JSON object"),
         ("[" * 100_000, "is not JSON"),
-        (line(query=None), "'query' is missing; it must be a text that is not empty"),
+        (line(query=None), "'query' must be a text that is not empty, but is missing"),
         (line(query=" "), "'query' must be a text that is not empty"),
         (line(model=3), "'model' must be a text, got 3 (int)"),
         (line(model="b", task=[3]), "'task' must be a text, got [3] (list)"),
