@@ -1,0 +1,299 @@
+"""`llmrouter collect`: the outcome of every query at every model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from llmrouter_core import ConfigError, LLMRouter, LLMRouterError, Model
+from llmrouter_core.catalogue import discover, find
+from llmrouter_core.cli.console import (
+    Misuse,
+    as_json,
+    config_argument,
+    console,
+    example,
+    say,
+    warn,
+)
+from llmrouter_core.config import load
+from llmrouter_core.tasks import JudgedTask
+
+from llmrouter_plugin_collect.journal import OUTCOMES, Journal
+from llmrouter_plugin_collect.lanes import lanes
+from llmrouter_plugin_collect.plan import Plan
+from llmrouter_plugin_collect.questions import AnyTask, Question, Stated
+from llmrouter_plugin_collect.running import Run
+from llmrouter_plugin_collect.showing import (
+    estimate,
+    estimate_table,
+    progress,
+    summary,
+    summary_table,
+)
+
+
+@click.command(
+    epilog=example(
+        "llmrouter collect router.toml sim --limit 20 --dry-run",
+        "llmrouter collect router.toml sim --limit 20 --out outcomes",
+    )
+)
+@config_argument
+@click.argument("tasks", nargs=-1)
+@click.option("--out", type=Path, required=False, help="Folder of the outcomes; it resumes.")
+@click.option(
+    "--queries", type=Path, metavar="FILE", help="Ask these too: JSONL with query, reference."
+)
+@click.option("--scored-by", metavar="TASK", help="The task that words and scores --queries.")
+@click.option(
+    "--task-source",
+    "sources",
+    multiple=True,
+    metavar="[TASK=]FILE",
+    help="Where a task's examples are.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Examples of each task at most.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the examples drawn.")
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), help="Limit of answers where a task has none."
+)
+@click.option("--judge", metavar="MODEL", help="The model that judges, where a task wants one.")
+@click.option(
+    "--concurrency",
+    multiple=True,
+    metavar="[CALLER=]N",
+    help="Calls at a time, of each caller or of one.  [default: 8]",
+)
+@click.option(
+    "--per-minute", multiple=True, metavar="[CALLER=]N", help="Calls a minute that may start."
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="USD",
+    help="What the folder may cost, all runs together.",
+)
+@click.option(
+    "--expected-output",
+    type=click.IntRange(min=1),
+    default=512,
+    show_default=True,
+    help="Tokens of an answer, for the estimate and the budget, before any is known.",
+)
+@click.option(
+    "--retry",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How often this run asks again what failed.",
+)
+@click.option("--dry-run", is_flag=True, help="Estimate the bill, ask nothing.")
+@click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
+def collect(
+    config: Path,
+    tasks: tuple[str, ...],
+    out: Path | None,
+    queries: Path | None,
+    scored_by: str | None,
+    sources: tuple[str, ...],
+    limit: int | None,
+    seed: int,
+    max_tokens: int | None,
+    judge: str | None,
+    concurrency: tuple[str, ...],
+    per_minute: tuple[str, ...],
+    budget: float | None,
+    expected_output: int,
+    retry: int,
+    dry_run: bool,
+    json_: bool,
+) -> None:
+    """Ask every model of CONFIG every query of the TASKS, and keep what came of it.
+
+    The same command goes on where an earlier one stopped, however it stopped, and asks again what
+    failed. Results: OUT/outcomes.jsonl, for `llmrouter train`.
+    """
+    if out is None and not dry_run:
+        raise Misuse("where should the outcomes go? add: --out outcomes @ --out")
+    caps = _numbers(concurrency, "--concurrency", whole=True)
+    rates = _numbers(per_minute, "--per-minute", whole=False)
+    router = LLMRouter.of(load(config))  # what was learned is not needed
+    questions = _questions(tasks, sources, queries, scored_by, limit, seed, max_tokens)
+    plan = Plan(questions, router.pipeline.models)
+    judging = _judge(router, judge, plan)
+    _known_callers(router, [*caps, *rates])
+    if dry_run:
+        journal = Journal(out or Path(), plan)
+        _estimate(journal.look() if out is not None else journal, expected_output, json_)
+        return
+    if budget is not None:
+        _priced([*plan.models, *([judging] if judging else [])])
+    with Journal(out or Path(), plan) as journal:
+        for sentence in journal.repairs.sentences():
+            warn(f"{journal.path}: {sentence}")
+        run = Run(
+            router=router,
+            journal=journal,
+            lanes=lanes(router, [*plan.models, *([judging] if judging else [])], caps, rates),
+            judge=judging,
+            budget=budget,
+            expected_output=expected_output,
+            passes=retry,
+        )
+        try:
+            with progress(run) as run.tell:
+                asyncio.run(run.run())
+        except (KeyboardInterrupt, LLMRouterError):
+            left = len(plan) - sum(map(bool, journal.status))
+            say(f"stopped: {left:,} of {len(plan):,} calls are left; run the same to go on")
+            raise
+        rows = journal.finish()
+        _report(summary(run, rows), journal, json_)
+
+
+def _report(found: dict[str, Any], journal: Journal, json_: bool) -> None:
+    if json_:
+        as_json(found)
+    else:
+        console().print(summary_table(found))
+    say(f"{found['rows']:,} rows in {journal.folder / OUTCOMES}, ${found['spent']:.6g} spent")
+    if found["stopped"]:
+        say(f"stopped: {found['stopped']}")
+    for name, error in found["given_up"].items():
+        warn(f"model '{name}' failed again and again, and is left for the next run: {error}")
+    if found["open"]:
+        say(f"{found['open']:,} calls are open or failed; run the same again to ask them")
+
+
+def _estimate(journal: Journal, expected_output: int, json_: bool) -> None:
+    found = estimate(journal, expected_output)
+    if json_:
+        as_json(found)
+        return
+    console().print(estimate_table(found))
+    say(
+        "an estimate: four characters a token in, and as many tokens out as so far, "
+        f"or {expected_output:,}; nothing was asked"
+    )
+
+
+# ---------------------------------------------------------------------------- what is asked
+
+
+def _questions(
+    names: tuple[str, ...],
+    sources: tuple[str, ...],
+    queries: Path | None,
+    scored_by: str | None,
+    limit: int | None,
+    seed: int,
+    max_tokens: int | None,
+) -> list[Question]:
+    entries = discover()
+
+    def task(name: str) -> AnyTask:
+        made: AnyTask = find(entries, "task", name).load()()
+        return made
+
+    if not names and queries is None:
+        raise Misuse("what should be asked? name a task, or give --queries FILE @ TASKS")
+    if scored_by is not None and queries is None:
+        raise Misuse("--scored-by is for --queries; give it a file @ --scored-by")
+    wanted = {made.name: made for made in map(task, names)}
+    files = _sources(sources, list(wanted))
+    asked = [(name, made, files.get(name)) for name, made in wanted.items()]
+    if queries is not None:
+        title = queries.name.partition(".")[0] or "queries"
+        if title in wanted:
+            raise Misuse(f"'{title}' is a task and the name of the file; rename it @ --queries")
+        asked.append((title, task(scored_by) if scored_by else Stated(), queries))
+    found = []
+    for name, made, source in asked:
+        examples: Iterable[Any]
+        if source is queries and queries is not None:
+            examples = Stated().examples(source, limit, seed)
+        else:
+            examples = made.examples(source, limit, seed)
+        found += [
+            Question(name=name, task=made, example=one, max_tokens=max_tokens) for one in examples
+        ]
+    return found
+
+
+def _sources(texts: tuple[str, ...], names: list[str]) -> dict[str, Path]:
+    """Return `[TASK=]FILE`, given several times, as files by task."""
+    found = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if equals and name in names:
+            found[name] = Path(path)
+        elif len(names) == 1:
+            found[names[0]] = Path(text)
+        else:
+            listed = ", ".join(names) or "none"
+            raise Misuse(f"write TASK=FILE, with one of: {listed}; got '{text}' @ --task-source")
+    return found
+
+
+def _judge(router: LLMRouter, name: str | None, plan: Plan) -> Model | None:
+    """Return the model that judges.
+
+    Raises:
+        Misuse: There is none and a task needs one, or the pool has none of that name.
+    """
+    if name is None:
+        for question in plan.questions:
+            if isinstance(question.task, JudgedTask):
+                raise Misuse(f"task '{question.name}' needs a judge: --judge MODEL @ --judge")
+        return None
+    for model in router.models:
+        if model.name == name:
+            return model
+    raise Misuse(
+        f"there is no model '{name}' in the pool; add [model.{name}] with routable = false, "
+        "so that it is not asked the queries @ --judge"
+    )
+
+
+def _priced(models: Iterable[Model]) -> None:
+    unknown = [model.name for model in models if model.price is None]
+    if unknown:
+        raise ConfigError(
+            "--budget",
+            [
+                f"model '{name}' has no price, so no budget can hold it; add: "
+                f"price = {{ input = …, output = … }} @ model.{name}"
+                for name in unknown
+            ],
+        )
+
+
+# ---------------------------------------------------------------------------- per caller
+
+
+def _numbers(texts: tuple[str, ...], option: str, *, whole: bool) -> dict[str, float]:
+    """Return `[CALLER=]N`, given several times, as numbers by caller; `""` is for all."""
+    found = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(int(number)) if whole else float(number)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < float("inf"):
+            kind = "a whole number" if whole else "a number"
+            raise Misuse(f"expected N or CALLER=N, with {kind} above 0; got '{text}' @ {option}")
+        found[name] = value
+    return found
+
+
+def _known_callers(router: LLMRouter, names: Iterable[str]) -> None:
+    callers = [part.name for part in router.config.parts if part.kind == "caller"]
+    for name in names:
+        if name and name not in callers:
+            listed = ", ".join(callers)
+            raise Misuse(f"there is no [caller.{name}]; the config has: {listed}")
