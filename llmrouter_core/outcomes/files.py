@@ -13,7 +13,7 @@ from llmrouter_core.outcomes.repairs import Repairs
 from llmrouter_core.outcomes.schema import Row
 
 _PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib"}
-_MAGIC = {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK"}
+_MAGIC = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 
 
 class Format(Protocol):
@@ -121,8 +121,8 @@ def refuse_pickle(path: Path) -> None:
     start = b""
     if not named and path.is_file():
         with path.open("rb") as file:
-            start = file.read(2)
-    if named or start in _MAGIC:
+            start = file.read(4)
+    if named or start.startswith(_MAGIC):
         raise DatasetError(
             f"{path}: is a pickle or an archive of pickles, and to read one is to run the code in "
             "it; open it where you trust it, and save it there as CSV, JSONL or Parquet"

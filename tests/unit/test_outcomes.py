@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmrouter_core import Dataset, DatasetError
 from llmrouter_core.cli.group import llmrouter
@@ -291,6 +293,49 @@ def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(DatasetError, match=r"is a pickle .* run the code in it"):
         Dataset.read(path)
+
+
+GOOD = {
+    "a.jsonl": lines([])[:2000],
+    "a.jsonl.gz": gzip.compress(lines([])[:2000], mtime=0),
+    "a.csv": b"query,model,score,status,tie\n" + b'"two\nlines",small,1,ok,\n' * 20,
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.sampled_from(sorted(GOOD)),
+    places=st.lists(st.tuples(st.integers(0, 1999), st.binary(max_size=6)), max_size=8),
+    end=st.integers(0, 2000),
+)
+def test_whatever_is_in_a_file_the_only_error_is_a_sentence(
+    tmp_path_factory: Any, name: str, places: list[tuple[int, bytes]], end: int
+) -> None:
+    """Bytes changed anywhere, the file cut anywhere: rows, or a DatasetError."""
+    content = bytearray(GOOD[name])
+    for place, new in places:
+        content[place : place + len(new)] = new
+    path = tmp_path_factory.mktemp("fuzz") / name
+    path.write_bytes(content[:end])
+    repairs = Repairs()
+
+    for skip in (None, repairs):
+        said, found = f"{path}:", []
+        try:
+            found = list(rows(path, repairs=skip))
+        except DatasetError as error:
+            said = str(error)
+
+        assert said.startswith(f"{path}:")
+        assert all(one["query"].strip() and one["id"] for _, one in found)
+
+
+def test_a_column_may_be_called_as_archives_begin(tmp_path: Path) -> None:
+    """PK is the name of a key in many a table."""
+    path = tmp_path / "outcomes.csv"
+    path.write_text("PK,query,model,score\n1,Why?,small,1\n")
+
+    assert Dataset.read(path).models == ("small",)
 
 
 def test_writing_that_breaks_leaves_nothing(tmp_path: Path) -> None:
