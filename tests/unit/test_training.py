@@ -231,7 +231,7 @@ TABLES = ["o.csv", "o.csv.gz", *(["o.parquet"] if find_spec("pyarrow") else [])]
 @settings(max_examples=40, deadline=None)
 @given(data=datasets(), name=st.sampled_from(TABLES))
 def test_tables_hold_the_same(tmp_path_factory: Any, data: Dataset, name: str) -> None:
-    """CSV too, and Parquet where pyarrow is installed, unless a text has no bytes in UTF-8, which is said."""
+    """CSV and Parquet too; a text that has no bytes in UTF-8 is said to have none."""
     path = tmp_path_factory.mktemp("round") / name
     words = [*data.models, *data.groups, *data.users, *(query.text for query in data.queries)]
     if any("\ud800" <= letter <= "\udfff" for letter in "".join(words)):
