@@ -4,7 +4,8 @@
 
 A tenth of the calls fail by a simulated fault, so that rows are replaced too. After each kill:
 the rows that were whole stand at the head of the finished journal as they were, no query was
-asked again of a model that had answered, and the outcomes equal the undisturbed run's byte by byte.
+asked again of a model that had answered, and the outcomes equal the undisturbed run's, byte by
+byte.
 """
 
 from __future__ import annotations
