@@ -180,7 +180,10 @@ class Report:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the report that `to_dict` gave *data* of; keys it does not know are left out."""
+        """Return the report of which `to_dict` gave *data*.
+
+        Keys it does not know are left out. A number that JSON does not have is NaN.
+        """
         from cattrs import Converter
 
         converter = Converter()
