@@ -5,9 +5,10 @@ from __future__ import annotations
 from llmrouter_core.evaluation.report import Calibration
 
 from llmrouter_plugin_report.content import Table
-from llmrouter_plugin_report.figures import count, decimal, known, name, percent, whole
+from llmrouter_plugin_report.figures import beside, count, decimal, known, name, percent
 from llmrouter_plugin_report.markup import Markup, tag
 from llmrouter_plugin_report.runs import Run
+from llmrouter_plugin_report.shapes import path
 
 _SIDE = 156.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 26.0, 144.0, 8.0, 126.0
@@ -31,17 +32,12 @@ def table(run: Run) -> Table:
             (
                 name(one.model),
                 count(sum(bin_[2] for bin_ in one.bins)),
-                _with(one.ece, one.ece_interval),
-                _with(one.brier, one.brier_interval),
+                beside(one.ece, one.ece_interval, decimal),
+                beside(one.brier, one.brier_interval, decimal),
             )
             for one in run.report.calibration
         ),
     )
-
-
-def _with(value: float, bounds: tuple[float, float] | None) -> str:
-    ends = whole(bounds)
-    return f"{decimal(value)} [{decimal(ends[0])}, {decimal(ends[1])}]" if ends else decimal(value)
 
 
 def _caption(one: Calibration) -> Markup:
@@ -63,7 +59,7 @@ def _plot(one: Calibration, prefix: str) -> Markup:
         tag("desc", f"{said or 'No bin is known'}.", id=f"{prefix}-summary"),
         *_frame(),
         tag("line", x1=_x(0), y1=_y(0), x2=_x(1), y2=_y(1), class_="ideal"),
-        tag("path", d=_path(at), class_="line curve router-0") if len(at) > 1 else None,
+        tag("path", d=path(at), class_="line curve router-0") if len(at) > 1 else None,
         *(
             tag("circle", cx=x, cy=y, r=2 + 2.5 * (n / most) ** 0.5, class_="mark router-0")
             for (x, y), (_, _, n) in zip(at, bins, strict=True)
@@ -97,7 +93,3 @@ def _x(value: float) -> float:
 
 def _y(value: float) -> float:
     return _BOTTOM - min(max(value, 0.0), 1.0) * (_BOTTOM - _TOP)
-
-
-def _path(places: list[tuple[float, float]]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)

@@ -11,7 +11,8 @@ from llmrouter_plugin_report.content import Block, Heading, Picture, Section
 from llmrouter_plugin_report.figures import count
 from llmrouter_plugin_report.legend import legend
 from llmrouter_plugin_report.markup import tag
-from llmrouter_plugin_report.plot import NARROW, WIDE, marks, plot, unplaced
+from llmrouter_plugin_report.plot import NARROW, WIDE, plot
+from llmrouter_plugin_report.points import marks, unplaced
 from llmrouter_plugin_report.runs import Run
 from llmrouter_plugin_report.saving import DAYS
 from llmrouter_plugin_report.words import Verdict, verdict
@@ -67,9 +68,7 @@ def _models(run: Run) -> str:
     return f"{count(models)} model{'' if models == 1 else 's'}"
 
 
-def _each(
-    runs: Sequence[Run], blocks: Callable[[Run, int], Iterator[Block]]
-) -> Iterator[Block]:
+def _each(runs: Sequence[Run], blocks: Callable[[Run, int], Iterator[Block]]) -> Iterator[Block]:
     """Yield the blocks of each run under its name, which goes without saying if there is one."""
     for number, run in enumerate(runs):
         if len(runs) > 1:
@@ -93,8 +92,8 @@ def _plane(runs: Sequence[Run], found: Sequence[tuple[str, Verdict]]) -> Iterato
         yield Picture(tag("figure", *pictures, legend(runs)))
         yield (
             "Up is better, left is cheaper. Lines through the marks are 95\u00a0% intervals. The "
-            "dashed line is what drawing lots between single models reaches: a router earns its "
-            "keep above it."
+            "dashed line is what mixing single models at random reaches: a router earns its keep "
+            "above it."
         )
     else:
         yield "There is no plot of quality and cost: the report has no costs."
@@ -102,11 +101,14 @@ def _plane(runs: Sequence[Run], found: Sequence[tuple[str, Verdict]]) -> Iterato
     if lost and marks(runs):
         yield f"Not in the plot, because cost or score is unknown: {', '.join(lost)}."
     yield tables.policies(runs)
+    models = tables.singles(runs)
+    if models is not None:
+        yield models
 
 
 def _lost(names: Sequence[str]) -> str:
     if len(names) > 6:
-        return f"{count(len(names))} marks have no room for a name; point at one to read it."
+        return f"{count(len(names))} marks have no room for a name; the tables have them all."
     return f"No room for the names of: {', '.join(names)}."
 
 
@@ -174,5 +176,3 @@ def _card(run: Run, number: int) -> Iterator[Block]:
     yield from card.blocks(run)
     yield "What the figures do not say:"
     yield card.limits(run)
-
-

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from llmrouter_core.evaluation.report import Figure, Report
 
 from llmrouter_plugin_report.content import Table
-from llmrouter_plugin_report.figures import decimal, known, name, percent, points, whole
+from llmrouter_plugin_report.figures import Form, beside, decimal, known, name, percent, points
 from llmrouter_plugin_report.runs import Run
 
-_Form = Callable[[float | None], str]
-
-_FIGURES: tuple[tuple[str, str, _Form, str], ...] = (
+_FIGURES: tuple[tuple[str, str, Form, str], ...] = (
     ("aiq", "AIQ", decimal, "mean height of the router's curve over the costs of the models"),
-    ("zero_aiq", "AIQ of the Zero router", decimal, "the same of lots drawn between models"),
+    ("zero_aiq", "AIQ of the Zero router", decimal, "the same of single models mixed at random"),
     ("aiq_gain", "AIQ above the Zero router", decimal, "the difference, on the same resamples"),
     (
         "quality_at_cost",
@@ -29,11 +27,19 @@ _FIGURES: tuple[tuple[str, str, _Form, str], ...] = (
         "of the cost of best single, for the same mean score",
     ),
     ("pgr", "PGR", decimal, "share of the gap between a weak and a strong model recovered"),
-    ("apgr", "APGR", decimal, "its mean over all shares of calls to the strong model; 0.5 is luck"),
+    (
+        "apgr",
+        "APGR",
+        decimal,
+        "its mean over all shares of strong calls; 0.5 is chance",
+    ),
     ("cpt50", "CPT(50 %)", percent, "of calls to the strong model recover half of the gap"),
     ("cpt80", "CPT(80 %)", percent, "of calls to the strong model recover 80 % of the gap"),
     ("flip_rate", "flip rate", percent, "of queries go elsewhere after small changes in wording"),
 )
+
+
+_REACHED = ("cost_at_quality", "cpt50", "cpt80")  # no finite number: there is no such place
 
 
 def table(runs: Sequence[Run]) -> Table | None:
@@ -42,7 +48,7 @@ def table(runs: Sequence[Run]) -> Table | None:
     for field, label, form, meaning in _FIGURES:
         found = [getattr(run.report, field) for run in runs]
         if any(figure is not None for figure in found):
-            rows.append((label, *(_text(figure, form) for figure in found), meaning))
+            rows.append((label, *(_text(figure, form, field) for figure in found), meaning))
     if not rows:
         return None
     heads = ("value",) if len(runs) == 1 else tuple(run.name for run in runs)
@@ -62,11 +68,9 @@ def pair(report: Report) -> str:
     return f"PGR, APGR and CPT are about the gap between {weak} (weak) and {strong} (strong)."
 
 
-def _text(figure: Figure | None, form: _Form) -> str:
+def _text(figure: Figure | None, form: Form, field: str) -> str:
     if figure is None:
         return "–"
-    if not known(figure.value):
-        return "never reached" if form is percent else form(figure.value)
-    ends = whole(figure.interval)
-    low, high = (form(end).removesuffix("\u00a0%") for end in ends) if ends else ("", "")
-    return f"{form(figure.value)} [{low}, {high}]" if ends else form(figure.value)
+    if not known(figure.value) and field in _REACHED:
+        return "never reached"
+    return beside(figure.value, figure.interval, form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Callable
 from typing import TypeGuard
 
 from llmrouter_core.cli.console import printable
@@ -13,6 +14,7 @@ UNKNOWN = "unknown"
 
 Interval = tuple[float, float]
 Bounds = tuple[float | None, float | None] | None
+Form = Callable[[float | None], str]
 
 
 def known(value: float | None) -> TypeGuard[float]:
@@ -83,6 +85,21 @@ def dollars(value: float | None) -> str:
 def per_thousand(value: float | None) -> str:
     """Return dollars a query as dollars per 1,000 queries."""
     return dollars(1000 * value) if known(value) else UNKNOWN
+
+
+def between(bounds: Bounds, form: Form) -> str:
+    """Return an interval in words, such as `+2.1 to +5.4`."""
+    ends = whole(bounds)
+    return UNKNOWN if ends is None else f"{form(ends[0])} to {form(ends[1])}"
+
+
+def beside(value: float | None, bounds: Bounds, form: Form) -> str:
+    """Return a figure and its interval, such as `79.1 % [77.0, 81.2]`."""
+    ends = whole(bounds)
+    if not known(value) or ends is None:
+        return form(value)
+    low, high = (form(end).removesuffix("\u00a0%") for end in ends)
+    return f"{form(value)} [{low},\u00a0{high}]"
 
 
 def _minus(text: str) -> str:

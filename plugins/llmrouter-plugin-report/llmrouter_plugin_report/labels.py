@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from attrs import frozen
 
 from llmrouter_plugin_report.figures import width
 
-_DISTANCES = (9.0, 16.0, 26.0, 40.0, 58.0, 78.0)
+_DISTANCES = (9.0, 16.0, 26.0, 38.0, 52.0)
 _DIRECTIONS = (0, -45, 45, -90, 90, 180, -135, 135, -20, 20, -70, 70, -160, 160)
 _LEADER = 15.0  # from this distance on a line leads from the point to its name
 
@@ -67,7 +68,7 @@ def around(x: float, y: float, radius: float) -> Box:
 def along(places: Sequence[tuple[float, float]], radius: float = 2.0) -> list[Box]:
     """Return boxes that cover a line through *places*."""
     found = []
-    for (x0, y0), (x1, y1) in zip(places, places[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(places):
         steps = max(1, int(math.hypot(x1 - x0, y1 - y0) / 6))
         for step in range(steps + 1):
             part = step / steps
@@ -97,8 +98,8 @@ def place(
     boxes = [*taken, *(around(x, y, 5.5) for x, y, _ in points)]
     found: list[Label | None] = []
     for x, y, text in points:
-        chosen = _try(x, y, text, bounds, size, [*boxes, *lines]) or _try(
-            x, y, text, bounds, size, boxes
+        chosen = _try(x, y, text, bounds, size, [*boxes, *lines], boxes) or _try(
+            x, y, text, bounds, size, boxes, boxes
         )
         found.append(chosen and chosen[0])
         if chosen:
@@ -110,8 +111,15 @@ def place(
 
 
 def _try(
-    x: float, y: float, text: str, bounds: Box, size: float, boxes: Sequence[Box]
+    x: float,
+    y: float,
+    text: str,
+    bounds: Box,
+    size: float,
+    boxes: Sequence[Box],
+    solid: Sequence[Box],
 ) -> tuple[Label, Box] | None:
+    """Return the nearest place clear of *boxes*, with a leader that crosses nothing *solid*."""
     long = size * width(text)
     for distance in _DISTANCES:
         for angle in _DIRECTIONS:
@@ -130,7 +138,10 @@ def _try(
                 continue
             leader = None
             if distance >= _LEADER:
-                near = (x + 5 * along_x, y + 5 * along_y)
-                leader = (*near, tip_x - 2 * along_x, tip_y - 2 * along_y)
+                near, far = (x + 10 * along_x, y + 10 * along_y), (tip_x, tip_y)
+                path = along([near, far], 1.0)
+                if any(step.meets(other) for step in path for other in solid):
+                    continue
+                leader = (x + 5 * along_x, y + 5 * along_y, tip_x - 2 * along_x, tip_y)
             return Label(x=tip_x, y=middle + size * 0.35, anchor=anchor, leader=leader), box
     return None

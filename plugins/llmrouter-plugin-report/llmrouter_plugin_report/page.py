@@ -105,14 +105,12 @@ def _table(table: Table) -> Markup:
     )
     inside = tag(
         "table",
-        tag("caption", table.caption),
+        tag("caption", tag("span", table.caption)),
         tag("thead", tag("tr", *heads)),
         tag("tbody", *rows),
     )
     # What scrolls must be reached by the keyboard, and then says what it is.
-    return tag(
-        "div", inside, class_="scroll", tabindex=0, role="region", aria_label=table.caption
-    )
+    return tag("div", inside, class_="scroll", tabindex=0, role="region", aria_label=table.caption)
 
 
 def _cell(cell: Cell | str) -> Markup:

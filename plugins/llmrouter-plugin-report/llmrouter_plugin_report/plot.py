@@ -7,18 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import frozen
 from llmrouter_core.evaluation.curves import hull
-from llmrouter_core.evaluation.report import Point, Row
+from llmrouter_core.evaluation.report import Point
 
 from llmrouter_plugin_report import axes
-from llmrouter_plugin_report.figures import Bounds, dollars, known, name, per_thousand, percent, whole
+from llmrouter_plugin_report.figures import dollars, name, per_thousand, percent, whole
 from llmrouter_plugin_report.labels import Box, Label, along, around, place
 from llmrouter_plugin_report.markup import Markup, join, tag
+from llmrouter_plugin_report.points import Mark, marks, placed
 from llmrouter_plugin_report.runs import Run
-
-SHAPES = 4
-"""Kinds of marks and colours for routers; a fifth run looks like the first."""
-
-Places = list[tuple[float, float]]
+from llmrouter_plugin_report.shapes import Places, line, path, router, shape
 
 
 @frozen(kw_only=True)
@@ -46,51 +43,6 @@ WIDE = Size(name="wide", width=860, height=500, letters=13, longest=28, margin=6
 NARROW = Size(name="narrow", width=360, height=400, letters=11.5, longest=18, margin=46)
 
 
-@frozen(kw_only=True)
-class Mark:
-    """A point of the plot.
-
-    Attributes:
-        label: Its name.
-        kind: Its class, which gives shape and colour.
-        quality: Mean score.
-        quality_interval: Its interval.
-        cost: Dollars a query.
-        cost_interval: Its interval.
-    """
-
-    label: str
-    kind: str
-    quality: float
-    quality_interval: Bounds
-    cost: float
-    cost_interval: Bounds
-
-
-def marks(runs: Sequence[Run]) -> list[Mark]:
-    """Return the points of *runs* whose place is known, the most important first."""
-    found = []
-    for number, run in enumerate(runs):
-        label = "router" if len(runs) == 1 else run.name
-        found.append(_mark(run.router, label, f"router-{number % SHAPES}"))
-    for policy in ("oracle", "random"):
-        found.append(_mark(runs[0].row(policy), policy, policy))
-    seen = set()
-    for run in runs:
-        for one in sorted(run.report.singles, key=lambda point: -_number(point.quality)):
-            if one.label not in seen:
-                seen.add(one.label)
-                found.append(_mark(one, name(one.label), "single"))
-    return [mark for mark in found if mark is not None]
-
-
-def unplaced(runs: Sequence[Run]) -> list[str]:
-    """Return the models whose cost or quality is unknown, and which no plot can show."""
-    points = [point for run in runs for point in run.report.singles]
-    lost = [p.label for p in points if not (known(p.cost) and known(p.quality))]
-    return [name(label) for label in dict.fromkeys(lost)]
-
-
 def plot(runs: Sequence[Run], size: Size, title: str, summary: str) -> tuple[Markup, list[str]]:
     """Return the plot as SVG, and the names that found no room in it.
 
@@ -101,7 +53,7 @@ def plot(runs: Sequence[Run], size: Size, title: str, summary: str) -> tuple[Mar
         summary: What it shows, for those who do not see it.
     """
     points = marks(runs)
-    curves = [_known(run.report.curve) for run in runs]
+    curves = [placed(run.report.curve) for run in runs]
     spread = [mark.quality for mark in points]
     spread += [end for mark in points for end in whole(mark.quality_interval) or ()]
     for one in (point for curve in curves for point in curve):
@@ -125,9 +77,9 @@ def plot(runs: Sequence[Run], size: Size, title: str, summary: str) -> tuple[Mar
         tag(
             "g",
             *(_band(curve, across, up, number) for number, curve in enumerate(curves)),
-            _line(zero, "hull"),
-            *(_line(line, f"curve router-{n % SHAPES}") for n, line in enumerate(lines)),
-            *(_knots(line, n) for n, line in enumerate(lines)),
+            line(zero, "hull"),
+            *(line(places, f"curve {router(n)}") for n, places in enumerate(lines)),
+            *(_knots(places, n) for n, places in enumerate(lines)),
             *(_bars(mark, across, up) for mark in reversed(points)),
             clip_path=f"url(#{clip})",
         ),
@@ -142,44 +94,9 @@ def plot(runs: Sequence[Run], size: Size, title: str, summary: str) -> tuple[Mar
     return drawing, lost
 
 
-def key(kind: str) -> Markup:
-    """Return the mark or line of *kind* on its own, for a legend."""
-    line = [(1.0, 8.0), (27.0, 8.0)]
-    if kind == "hull":
-        inside = _line(line, "hull")
-    elif kind.startswith("router"):
-        inside = join(_line(line, f"curve {kind}"), _shape(kind, 14.0, 8.0))
-    else:
-        inside = _shape(kind, 14.0, 8.0)
-    return tag("svg", inside, viewBox="0 0 28 16", class_="key", aria_hidden="true")
-
-
-def _mark(found: Point | Row | None, label: str, kind: str) -> Mark | None:
-    if found is None or not known(found.cost) or not known(found.quality):
-        return None
-    return Mark(
-        label=label,
-        kind=kind,
-        quality=found.quality,
-        quality_interval=found.quality_interval,
-        cost=found.cost,
-        cost_interval=found.cost_interval,
-    )
-
-
-def _number(value: float) -> float:
-    return value if known(value) else -1.0
-
-
-def _known(points: Sequence[Point]) -> list[Point]:
-    """Return the points whose place is known, cheapest first."""
-    found = [point for point in points if known(point.cost) and known(point.quality)]
-    return sorted(found, key=lambda point: (point.cost or 0.0, point.quality))
-
-
 def _hull(singles: Sequence[Point], across: axes.Axis, up: axes.Axis) -> Places:
     """Return the hull of the single models, bent as a log axis bends straight lines."""
-    found = _known(singles)
+    found = placed(singles)
     x, y = hull(np.array([p.cost for p in found]), np.array([p.quality for p in found]))
     if not len(x):
         return []
@@ -253,14 +170,6 @@ def _rectangle(frame: Box) -> Markup:
     )
 
 
-def _path(places: Places) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-
-
-def _line(places: Places, kind: str) -> Markup | None:
-    return tag("path", d=_path(places), class_=f"line {kind}") if len(places) > 1 else None
-
-
 def _band(curve: Sequence[Point], across: axes.Axis, up: axes.Axis, number: int) -> Markup | None:
     """Return the area between the ends of the intervals along a curve."""
     ends = [(across(p.cost or 0.0), whole(p.quality_interval)) for p in curve]
@@ -268,11 +177,11 @@ def _band(curve: Sequence[Point], across: axes.Axis, up: axes.Axis, number: int)
     bottom = [(x, up(both[0])) for x, both in ends if both]
     if len(top) < 2:
         return None
-    return tag("path", d=_path(top + bottom[::-1]) + "Z", class_=f"band router-{number % SHAPES}")
+    return tag("path", d=path(top + bottom[::-1]) + "Z", class_=f"band {router(number)}")
 
 
 def _knots(places: Places, number: int) -> Markup:
-    kind = f"knot router-{number % SHAPES}"
+    kind = f"knot {router(number)}"
     return join(*(tag("circle", cx=x, cy=y, r=2, class_=kind) for x, y in places))
 
 
@@ -291,26 +200,8 @@ def _bars(mark: Mark, across: axes.Axis, up: axes.Axis) -> Markup:
 
 def _dot(mark: Mark, across: axes.Axis, up: axes.Axis) -> Markup:
     said = f"{mark.label}: {percent(mark.quality)}, {per_thousand(mark.cost)} per 1,000 queries"
-    shape = _shape(mark.kind, across(mark.cost), up(mark.quality))
-    return tag("g", tag("title", said), shape)
-
-
-def _shape(kind: str, x: float, y: float) -> Markup:
-    """Return the mark of *kind*: shapes differ, so that no one needs the colours."""
-    css = f"mark {kind}"
-    outlines = {
-        "router-1": [(-6, -6), (6, -6), (6, 6), (-6, 6)],
-        "router-2": [(0, -8), (7, 6), (-7, 6)],
-        "router-3": [(0, -8), (8, 0), (0, 8), (-8, 0)],
-        "oracle": [(0, -8), (2, -2.5), (8, -2.5), (3, 1.5), (5, 7.5), (0, 4), (-5, 7.5)]
-        + [(-3, 1.5), (-8, -2.5), (-2, -2.5)],
-    }
-    if kind == "random":
-        strokes = f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10"
-        return tag("path", d=strokes, class_=css)
-    if kind not in outlines:
-        return tag("circle", cx=x, cy=y, r=6.5 if kind == "router-0" else 4.5, class_=css)
-    return tag("path", d=_path([(x + dx, y + dy) for dx, dy in outlines[kind]]) + "Z", class_=css)
+    drawn = shape(mark.kind, across(mark.cost), up(mark.quality))
+    return tag("g", tag("title", said), drawn)
 
 
 def _names(
@@ -337,7 +228,7 @@ def _names(
         frame,
         size.letters,
         [around(*at[n], 7.5) for n, mark in enumerate(points) if mark.kind != "single"],
-        [box for line in lines for box in along(line)] + bars,
+        [box for places in lines for box in along(places)] + bars,
     )
     found, lost = [], []
     for mark, text, label in zip(points, texts, labels, strict=True):

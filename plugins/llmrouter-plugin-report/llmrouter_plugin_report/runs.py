@@ -79,7 +79,7 @@ def _report(path: Path) -> Report:
 def _structured(data: Any, file: Path) -> Report:
     try:
         report = Report.from_dict({"resamples": 0, "seed": 0, **data})
-    except Exception as error:  # noqa: BLE001 - cattrs raises groups of whatever went wrong
+    except Exception as error:  # cattrs raises groups of whatever went wrong
         raise DatasetError(
             f"{file}: is not the report of an evaluation: {_reason(error)}; evaluate again"
         ) from error

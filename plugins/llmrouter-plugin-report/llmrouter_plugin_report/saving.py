@@ -40,7 +40,7 @@ class Saving:
 
 def savings(run: Run, per_day: int) -> list[Saving]:
     """Return what the router of *run* saves at *per_day* queries, against each fixed choice."""
-    found = []
+    found: list[Saving] = []
     for policy in AGAINST:
         row = run.row(policy)
         if row is None:

@@ -9,8 +9,8 @@ from llmrouter_core.evaluation.report import Row, Slice
 from llmrouter_plugin_report import bars
 from llmrouter_plugin_report.content import Cell, Table
 from llmrouter_plugin_report.figures import (
-    UNKNOWN,
-    Bounds,
+    beside,
+    between,
     count,
     dollars,
     known,
@@ -22,7 +22,7 @@ from llmrouter_plugin_report.figures import (
 )
 from llmrouter_plugin_report.runs import Run
 from llmrouter_plugin_report.saving import savings
-from llmrouter_plugin_report.words import Sign, between, side
+from llmrouter_plugin_report.words import Sign, side
 
 _SHARED_LEAST = 0.0005  # below it a share reads 0.0 %
 
@@ -46,29 +46,43 @@ def policies(runs: Sequence[Run]) -> Table:
     )
 
 
+def singles(runs: Sequence[Run]) -> Table | None:
+    """Return each model alone, the best first, or None if the reports have none."""
+    found = {one.label: one for run in reversed(runs) for one in run.report.singles}
+    order = sorted(found.values(), key=lambda o: (not known(o.quality), -_zero(o.quality)))
+    if not order:
+        return None
+    return Table(
+        caption="Each model alone, with 95\u00a0% intervals",
+        heads=("model", "mean score", "US dollars per 1,000 queries"),
+        rows=tuple(
+            (
+                name(one.label),
+                beside(one.quality, one.quality_interval, percent),
+                beside(one.cost, one.cost_interval, per_thousand),
+            )
+            for one in order
+        ),
+    )
+
+
+def _zero(value: float) -> float:
+    return value if known(value) else 0.0
+
+
 def _router(run: Run, runs: Sequence[Run]) -> str:
     return "router" if len(runs) == 1 else f"router {run.name}"
 
 
 def _policy(row: Row, label: str) -> tuple[Cell | str, ...]:
-    gain = "–" if row.policy == "best single" else _with(row.gain, row.gain_interval, points)
+    gain = "–" if row.policy == "best single" else beside(row.gain, row.gain_interval, points)
     return (
         label,
-        _with(row.quality, row.quality_interval, percent),
+        beside(row.quality, row.quality_interval, percent),
         gain,
-        _with(row.cost, row.cost_interval, per_thousand),
+        beside(row.cost, row.cost_interval, per_thousand),
         percent(row.regret).removesuffix("\u00a0%") if known(row.regret) else "–",
     )
-
-
-def _with(value: float | None, bounds: Bounds, form: object) -> str:
-    """Return a figure and its interval, such as `79.1 % [77.0, 81.2]`."""
-    assert callable(form)
-    if not known(value):
-        return UNKNOWN
-    ends = whole(bounds)
-    low, high = (str(form(end)).removesuffix("\u00a0%") for end in ends) if ends else ("", "")
-    return f"{form(value)} [{low}, {high}]" if ends else str(form(value))
 
 
 def saved(runs: Sequence[Run], per_day: int) -> Table | None:
@@ -79,11 +93,15 @@ def saved(runs: Sequence[Run], per_day: int) -> Table | None:
             label = f"{one.policy}{f' ({one.model})' if one.model else ''}"
             if len(runs) > 1:
                 label = f"{run.name} against {label}"
-            month = UNKNOWN if one.month is None else dollars(one.month)
-            bounds = between(one.interval, dollars)
             rows.append(
-                (label, dollars(one.other), dollars(one.router), month, bounds)
-                + (points(one.quality),)
+                (
+                    label,
+                    dollars(one.other),
+                    dollars(one.router),
+                    dollars(one.month),
+                    between(one.interval, dollars),
+                    points(one.quality),
+                )
             )
     if not rows:
         return None
@@ -95,7 +113,7 @@ def saved(runs: Sequence[Run], per_day: int) -> Table | None:
             "the router costs",
             "saved",
             "between",
-            "score, points",
+            "gain in score, points",
         ),
         rows=tuple(rows),
     )
@@ -148,7 +166,7 @@ def tasks(run: Run) -> Table:
             percent(one.best_single),
             percent(one.oracle),
             _drawn(one, reach),
-            _SAID[side(one.gain_interval)],
+            _said(one),
         )
         for one in slices
     )
@@ -170,8 +188,14 @@ _SAID = {
 }
 
 
+def _said(one: Slice) -> str:
+    if one.gain == 0 and one.gain_interval == (0.0, 0.0):
+        return "no difference"
+    return _SAID[side(one.gain_interval)]
+
+
 def _gained(one: Slice) -> tuple[bool, float, str]:
-    return (not known(one.gain), one.gain if known(one.gain) else 0.0, one.task)
+    return (not known(one.gain), _zero(one.gain), one.task)
 
 
 def _ends(one: Slice) -> list[float]:
@@ -179,7 +203,7 @@ def _ends(one: Slice) -> list[float]:
 
 
 def _drawn(one: Slice, reach: float) -> Cell:
-    text = _with(one.gain, one.gain_interval, points)
+    text = beside(one.gain, one.gain_interval, points)
     if not known(one.gain):
         return Cell(text)
     return Cell(text, bars.difference(one.gain, whole(one.gain_interval), reach))

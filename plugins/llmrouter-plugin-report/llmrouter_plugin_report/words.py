@@ -8,6 +8,7 @@ from attrs import frozen
 
 from llmrouter_plugin_report.figures import (
     Bounds,
+    between,
     count,
     decimal,
     dollars,
@@ -69,6 +70,7 @@ def verdict(run: Run, per_day: int, who: str = "The router") -> Verdict:
                 _cost(run, cost),
                 _month(savings(run, per_day), per_day),
                 _mixing(run),
+                _by_task(run),
             )
             if sentence
         ),
@@ -81,13 +83,6 @@ def side(bounds: Bounds) -> Sign:
     if ends is None:
         return Sign.UNKNOWN
     return Sign.ABOVE if ends[0] > 0 else Sign.BELOW if ends[1] < 0 else Sign.EITHER
-
-
-def between(bounds: Bounds, form: object = points) -> str:
-    """Return an interval, such as `+2.1 to +5.4`."""
-    assert callable(form)
-    ends = whole(bounds)
-    return "unknown" if ends is None else f"{form(ends[0])} to {form(ends[1])}"
 
 
 def _headline(run: Run, quality: Sign, cost: Sign) -> str:
@@ -129,7 +124,7 @@ def _quality(run: Run, sign: Sign, who: str) -> str:
         return f"Whether {_lower(who)} answers better than {named} is not in the report."
     scores = f"a mean score of {percent(row.quality)} against {percent(best.quality)}"
     difference = f"{points(row.gain)} points"
-    interval = f"{between(row.gain_interval)} points"
+    interval = f"{between(row.gain_interval, points)} points"
     if sign is Sign.FEW:
         queries = "query is" if row.answered == 1 else "queries are"
         return (
@@ -183,15 +178,15 @@ def _month(found: list[Saving], per_day: int) -> str:
 
 
 def _mixing(run: Run) -> str:
-    """Return whether the router beats drawing lots between single models."""
+    """Return whether the router beats mixing single models at random."""
     gain = run.report.aiq_gain
     sign = Sign.UNKNOWN if gain is None else side(gain.interval)
     if gain is None or sign is Sign.UNKNOWN or run.router.answered < FEWEST:
         return ""
     beats = {
-        Sign.ABOVE: "it is better than drawing lots between single models",
-        Sign.BELOW: "it is worse than drawing lots between single models",
-        Sign.EITHER: "it is not significantly better than drawing lots between single models",
+        Sign.ABOVE: "it is better than mixing single models at random",
+        Sign.BELOW: "it is worse than mixing single models at random",
+        Sign.EITHER: "it is not significantly better than mixing single models at random",
     }[sign]
     return (
         f"Over the whole range of costs {beats} (area under the curve "
@@ -199,8 +194,19 @@ def _mixing(run: Run) -> str:
     )
 
 
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{decimal(value)}"
+def _by_task(run: Run) -> str:
+    """Return what a table of the best model for each task does, where that is no worse."""
+    row = run.row("per-task best")
+    if row is None or len(run.report.tasks) < 2 or not row.quality >= run.router.quality:
+        return ""
+    return (
+        "Looking up the best model of each task, for whoever knows the task of a query, scores "
+        f"{percent(row.quality)} at {per_thousand(row.cost)} per 1,000 queries."
+    )
+
+
+def _signed(value: float | None) -> str:
+    return f"{'+' if known(value) and value > 0 else ''}{decimal(value)}"
 
 
 def _lower(text: str) -> str:

@@ -52,21 +52,23 @@ def make(models: int = 6, gain: float = 0.04, costs: bool = True) -> dict[str, A
         return {name: float(n == model) for n, name in enumerate(names)}
 
     top, dear = float(score[best]), float(spent[best])
-    parts = rng.dirichlet(np.ones(models))
+    shares = dict(zip(names, rng.dirichlet(np.ones(models)), strict=True))
     rows = [
-        _row("router", top + gain, paid(0.4 * dear), gain, shares=dict(zip(names, parts, strict=True))),
+        _row("router", top + gain, paid(0.4 * dear), gain, shares=shares),
         _row("random", float(score.mean()), paid(spent.mean()), -0.1,
              shares=dict.fromkeys(names, 1 / models)),
         _row("cheapest", float(score[0]), paid(spent[0]), -0.2, shares=always(0)),
         _row("largest", float(score[-1]), paid(spent[-1]), -0.01, shares=always(models - 1)),
         _row("best single", top, paid(dear), 0.0, shares=always(best)),
-        _row("oracle", 0.95, paid(0.1 * dear), 0.2, shares=dict(zip(names, parts, strict=True))),
+        _row("oracle", 0.95, paid(0.1 * dear), 0.2, shares=shares),
     ]  # fmt: skip
     knob = np.linspace(0, 1, 9)
     curve = [
         _point(f"{t:.2f}", top + gain - 0.25 * t**3, paid(dear * 10 ** (-1.8 * t))) for t in knob
     ]
-    bins = [[p, float(np.clip(p + rng.normal(0, 0.05), 0, 1)), 90] for p in np.linspace(0.1, 0.9, 9)]
+    bins = [
+        [p, float(np.clip(p + rng.normal(0, 0.05), 0, 1)), 90] for p in np.linspace(0.1, 0.9, 9)
+    ]
     figure = {"value": 0.61, "interval": [0.58, 0.64]}
     return {
         "rows": rows,
