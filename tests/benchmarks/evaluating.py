@@ -20,22 +20,7 @@ from llmrouter_plugin_utility import UtilitySelector
 
 from llmrouter_core import Dataset, LLMRouter, Model, Price, Query, evaluate
 
-_WORDS = [
-    "prove",
-    "write",
-    "sum",
-    "poem",
-    "code",
-    "city",
-    "king",
-    "lemma",
-    "list",
-    "tree",
-    "graph",
-    "river",
-    "seven",
-    "eleven",
-]
+_WORDS = ["prove", "write", "sum", "poem", "code", "city", "king", "lemma", "list", "tree"]
 _TRAIN = 2000
 
 
