@@ -41,7 +41,7 @@ def document(runs: Sequence[Run], per_day: int, title: str) -> Document:
     for run in runs:
         who = "The router" if len(runs) == 1 else f"Router {run.name}"
         found.append((run.name, verdict(run, per_day, who)))
-    lines = [f"{count(run.report.queries)} queries, {_models(run)}" for run in runs]
+    lines = [f"{_queries(run)}, {_models(run)}" for run in runs]
     under = f"Replayed over the recorded answers to {lines[0]}."
     if len(runs) > 1:
         under = "Replayed over recorded answers. " + " ".join(
@@ -61,6 +61,10 @@ def document(runs: Sequence[Run], per_day: int, title: str) -> Document:
         Section(name="card", title="Router card", blocks=tuple(_each(runs, _card))),
     )
     return Document(title=title, under=under, verdicts=tuple(found), sections=sections)
+
+
+def _queries(run: Run) -> str:
+    return f"{count(run.report.queries)} quer{'y' if run.report.queries == 1 else 'ies'}"
 
 
 def _models(run: Run) -> str:

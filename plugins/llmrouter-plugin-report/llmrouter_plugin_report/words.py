@@ -68,7 +68,7 @@ def verdict(run: Run, per_day: int, who: str = "The router") -> Verdict:
             for sentence in (
                 _quality(run, quality, who),
                 _cost(run, cost),
-                _month(savings(run, per_day), per_day),
+                "" if few else _month(savings(run, per_day), per_day),
                 _mixing(run),
                 _by_task(run),
             )
@@ -102,7 +102,7 @@ def _headline(run: Run, quality: Sign, cost: Sign) -> str:
     if cost is Sign.BELOW:
         joint = "but" if quality is Sign.ABOVE else "and"
         return f"{first}, {joint} {share}dearer than the best single model"
-    end = "no clear difference in cost" if cost is Sign.EITHER else "cost unknown"
+    end = "no clear difference in cost" if cost is Sign.EITHER else "cost not comparable"
     return f"{first} than the best single model, {end}" if quality is not Sign.UNKNOWN else first
 
 
@@ -161,7 +161,9 @@ def _cost(run: Run, sign: Sign) -> str:
         return f"It costs {_share(mine, theirs)}less: {figures}."
     if sign is Sign.BELOW:
         return f"It costs {_share(mine, theirs)}more: {figures}."
-    return f"The costs differ by no more than chance may explain: {figures}."
+    if sign is Sign.EITHER:
+        return f"The costs differ by no more than chance may explain: {figures}."
+    return f"It costs {figures}; without an interval to believe that may be chance."
 
 
 def _month(found: list[Saving], per_day: int) -> str:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from llmrouter_core.cli.group import llmrouter
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -26,7 +26,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--virtual-time-budget=2000",
-]
+)
 MEASURE = """<script>
 addEventListener("load", () => {
   const page = document.querySelector("iframe").contentDocument;
