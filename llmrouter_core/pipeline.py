@@ -168,18 +168,21 @@ class Pipeline:
             self._blame("select", f"returned shape {got}, expected ({n}, k) with k from 1 to {m}")
         if ranking.dtype.kind != "i":
             self._blame("select", f"returned {ranking.dtype}, expected columns of the pool (intp)")
+        if n and (ranking.min() < -1 or ranking.max() >= m):
+            self._blame("select", f"ranked a column outside -1..{m - 1}")
+        padded = False
         for row in ranking.tolist():  # quicker than numpy on the few columns of a pool
-            places = [column for column in row if column >= 0]
-            if len(set(places)) != len(places):
-                self._blame("select", "ranked a model twice")
-            if min(row) < -1 or max(row) >= m:
-                self._blame("select", f"ranked a column outside -1..{m - 1}")
-        banned = ranking < 0  # (n, k)
-        for one in scores.values():
-            never = np.isneginf(one.values)  # (n, m)
-            if never.any():
+            if len(set(row)) < len(row):
+                padded = True  # or ranked twice
+                if any(row.count(column) > 1 for column in row if column >= 0):
+                    self._blame("select", "ranked a model twice")
+            elif -1 in row:
+                padded = True
+        vetoes = [never for one in scores.values() if (never := np.isneginf(one.values)).any()]
+        if padded or vetoes:
+            banned = ranking < 0  # (n, k)
+            for never in vetoes:  # (n, m)
                 banned |= never[np.arange(n)[:, None], ranking]
-        if banned.any():
             order = np.argsort(banned, axis=1, kind="stable")  # what is left moves to the front
             ranking = np.take_along_axis(np.where(banned, -1, ranking), order, axis=1)
         columns: Ints = ranking.astype(np.intp, copy=False)

@@ -81,7 +81,7 @@ class Outcomes:
         c = len(self.mean)
         nearest = similarity.max(axis=1, keepdims=True)
         weights = np.exp((similarity - nearest) / temperature)[:, None, :]  # (n, 1, k)
-        packed = self.packed[found]  # (n, k, 2c or 3c)
+        packed = self.packed.take(found, axis=0)  # (n, k, 2c or 3c); quicker than an index
         sums = (weights @ packed)[:, 0].astype(np.float64)
         if packed.shape[2] == 2 * c:
             total = weights.sum(axis=2)  # (n, 1)
