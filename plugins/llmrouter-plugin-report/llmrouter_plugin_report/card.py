@@ -12,6 +12,11 @@ from llmrouter_plugin_report.words import FEWEST
 
 _DEEPEST = 4
 _LONGEST = 200  # letters of a value before it is cut
+_UNITS = {
+    "input_price": "input, $ per million tokens",
+    "output_price": "output, $ per million tokens",
+    "size": "size, billion parameters",
+}
 
 
 def blocks(run: Run) -> list[Block]:
@@ -72,7 +77,7 @@ def _table(caption: str, records: list[Mapping[str, Any]]) -> Table:
     keys = list(dict.fromkeys(str(key) for record in records for key in record))
     return Table(
         caption=caption.replace("_", " ").capitalize(),
-        heads=tuple(name(key).replace("_", " ") for key in keys),
+        heads=tuple(_UNITS.get(key, name(key).replace("_", " ")) for key in keys),
         rows=tuple(tuple(_text(record.get(key)) for key in keys) for record in records),
         words=frozenset(range(len(keys))),
     )

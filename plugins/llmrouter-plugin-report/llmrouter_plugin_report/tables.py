@@ -96,10 +96,10 @@ def saved(runs: Sequence[Run], per_day: int) -> Table | None:
             rows.append(
                 (
                     label,
-                    dollars(one.other),
-                    dollars(one.router),
                     dollars(one.month),
                     between(one.interval, dollars),
+                    dollars(one.other),
+                    dollars(one.router),
                     points(one.quality),
                 )
             )
@@ -109,10 +109,10 @@ def saved(runs: Sequence[Run], per_day: int) -> Table | None:
         caption=f"US dollars a month at {count(per_day)} queries a day",
         heads=(
             "instead of always asking",
-            "it costs",
-            "the router costs",
             "saved",
             "between",
+            "it costs",
+            "the router costs",
             "gain in score, points",
         ),
         rows=tuple(rows),
@@ -161,21 +161,21 @@ def tasks(run: Run) -> Table:
     rows = tuple(
         (
             name(one.task) if one.task else "(no task named)",
-            count(one.queries),
+            _drawn(one, reach),
+            _said(one),
             percent(one.router),
             percent(one.best_single),
             percent(one.oracle),
-            _drawn(one, reach),
-            _said(one),
+            count(one.queries),
         )
         for one in slices
     )
     return Table(
         caption="Tasks, the largest loss first: gain over the best single model, with 95\u00a0% "
         f"intervals drawn from {points(-reach)} to {points(reach)} points",
-        heads=("task", "queries", "router", "best single", "oracle", "gain, points", ""),
+        heads=("task", "gain, points", "that is", "router", "best single", "oracle", "queries"),
         rows=rows,
-        words=frozenset({6}),
+        words=frozenset({2}),
     )
 
 

@@ -266,8 +266,8 @@ def test_tasks_are_sorted_by_loss(whole: Make, written: Write) -> None:
     order = [text.index(f"| {task} |") for task in ("law", r"(no task named)", "maths", "code")]
 
     assert order == sorted(order)
-    assert re.search(r"\| law .* worse \|", text)
-    assert re.search(r"\| maths .* may be chance \|", text)
+    assert re.search(r"\| law \| −5.0 .* \| worse \|", text)
+    assert re.search(r"\| maths \| \+1.0 .* \| may be chance \|", text)
 
 
 def test_several_runs_stand_side_by_side(whole: Make, written: Write) -> None:
