@@ -130,6 +130,19 @@ class ChattyCaller(ParrotCaller):
     )
 
 
+@breaks("shows_no_secret")
+@part
+class GossipCaller(ParrotCaller):
+    """Reveal one of several keys."""
+
+    header: str = field(
+        init=False,
+        default=Factory(
+            lambda self: "".join(key.reveal() for key in self.spare_keys), takes_self=True
+        ),
+    )
+
+
 @breaks("hooks_match_the_spec")
 @part
 class DefaultedScorer(RidgeScorer):

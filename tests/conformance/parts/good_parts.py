@@ -88,6 +88,7 @@ class ParrotCaller(EchoCaller):
     """Repeat what is asked."""
 
     api_key: Secret | None = None
+    spare_keys: tuple[Secret, ...] = ()
 
 
 @define(eq=False, kw_only=True)
