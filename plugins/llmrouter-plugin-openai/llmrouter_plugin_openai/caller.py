@@ -14,6 +14,7 @@ from llmrouter_core import (
     BadRequest,
     BadResponse,
     Call,
+    CallError,
     Chunk,
     ConfigError,
     Model,
@@ -26,7 +27,15 @@ from llmrouter_core import (
 
 from llmrouter_plugin_openai.events import answer_of
 from llmrouter_plugin_openai.faults import Place, refusal
-from llmrouter_plugin_openai.options import bare, fits_header, positive, sendable, web_address
+from llmrouter_plugin_openai.keys import Keys, soonest
+from llmrouter_plugin_openai.options import (
+    bare,
+    fits_header,
+    instead_of_one,
+    positive,
+    sendable,
+    web_address,
+)
 from llmrouter_plugin_openai.pool import read_pool
 from llmrouter_plugin_openai.reading import Body, Clock
 from llmrouter_plugin_openai.streaming import chunks_of
@@ -58,6 +67,7 @@ class OpenaiCaller:
         name: Name of the caller's table; models whose `caller` is another are left alone.
         base_url: Where the provider is, up to `/v1`; the key is sent nowhere else.
         api_key: The provider's key; None where a local server needs none.
+        api_keys: Several keys of the provider instead, which take turns.
         headers: Further headers, such as `HTTP-Referer`.
         deadline: Seconds the whole call may take.
         connect: Seconds until the connection stands.
@@ -72,6 +82,7 @@ class OpenaiCaller:
     name: str = "default"
     base_url: str = field(default=BASE_URL, converter=bare, validator=web_address)
     api_key: Secret | None = None
+    api_keys: tuple[Secret, ...] = field(default=(), validator=instead_of_one)
     headers: Mapping[str, str] = field(factory=dict, repr=False, validator=sendable)
     deadline: float = field(default=120.0, validator=positive)
     connect: float = field(default=5.0, validator=positive)
@@ -81,6 +92,11 @@ class OpenaiCaller:
     connections: int = field(default=100, validator=validators.gt(0))
     stream: bool = True
     _opened: dict[Any, _Opened] = field(init=False, repr=False, factory=dict)
+    _keys: Keys = field(init=False, repr=False)
+
+    @_keys.default
+    def _all_keys(self) -> Keys:
+        return Keys(self.api_keys or ((self.api_key,) if self.api_key is not None else ()))
 
     def pool(self) -> tuple[Model, ...]:
         """Return well-known models of the default provider, for configs that list none.
@@ -143,8 +159,29 @@ class OpenaiCaller:
 
         loop = asyncio.get_running_loop()
         client = self._client(loop)
-        place = Place(model.name, urlsplit(self.base_url).netloc, self.api_key)
-        clock = Clock(place, self.deadline, loop.time() + self.deadline)
+        ends = loop.time() + self.deadline
+        failures: list[CallError] = []
+        for key in self._keys.turns():
+            place = Place(model.name, urlsplit(self.base_url).netloc, key)
+            clock = Clock(place, self.deadline, ends)
+            started = False
+            try:
+                async with aclosing(self._once(client, model, request, clock)) as chunks:
+                    async for chunk in chunks:
+                        started = True
+                        yield chunk
+                return
+            except CallError as error:
+                if started or not self._keys.rest(key, error):
+                    raise
+                failures.append(error)
+        raise soonest(failures)
+
+    async def _once(
+        self, client: httpx.AsyncClient, model: Model, request: Request, clock: Clock
+    ) -> AsyncGenerator[Chunk, None]:
+        """Yield the answer to one request, made with the key of the clock's place."""
+        place = clock.place
         async with aclosing(await self._send(client, model, request, clock)) as response:
             body = Body(response, clock, idle=self.idle, largest=self.largest_response)
             async with aclosing(body), aclosing(self._answer(place, response, body)) as chunks:
@@ -180,7 +217,7 @@ class OpenaiCaller:
             "POST",
             f"{self.base_url}/chat/completions",
             content=self._payload(place, model, request),
-            headers=self._headers(),
+            headers=self._headers(place.key),
         )
         try:
             sent = client.send(message, stream=True)
@@ -192,18 +229,18 @@ class OpenaiCaller:
             reason = f"cannot be reached: {place.quote(str(error)) or type(error).__name__}"
             raise place.error(Unavailable, reason) from error
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, key: Secret | None) -> dict[str, str]:
         headers = {
             **self.headers,
             "Accept": "text/event-stream, application/json",
             "Accept-Encoding": "identity",
             "Content-Type": "application/json",
         }
-        if self.api_key is not None:
-            if not fits_header(self.api_key.reveal()):
+        if key is not None:
+            if not fits_header(key.reveal()):
                 reason = "holds characters that HTTP cannot send; set it again"
                 raise ConfigError(f"caller.{self.name}.api_key", [reason])
-            headers["Authorization"] = f"Bearer {self.api_key.reveal()}"
+            headers["Authorization"] = f"Bearer {key.reveal()}"
         return headers
 
     def _payload(self, place: Place, model: Model, request: Request) -> bytes:

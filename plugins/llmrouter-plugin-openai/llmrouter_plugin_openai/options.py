@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,3 +42,11 @@ def sendable(_: object, attribute: Attribute[Any], headers: Mapping[str, str]) -
 def fits_header(value: str) -> bool:
     """Return whether *value* may stand in a header."""
     return value.isascii() and value.isprintable()
+
+
+def instead_of_one(caller: Any, attribute: Attribute[Any], keys: Sequence[object]) -> None:
+    """Refuse several keys beside a single one, and a key that is listed twice."""
+    if keys and caller.api_key is not None:
+        raise ValueError(f"'{attribute.name}' stands instead of 'api_key'; remove one of them")
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"'{attribute.name}' lists a key twice")
