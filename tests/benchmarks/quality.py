@@ -18,15 +18,15 @@ import argparse
 import csv
 import gzip
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 from llmrouter_plugin_hashing import HashingEmbedder
 from llmrouter_plugin_knn import KnnScorer
 from llmrouter_plugin_utility import UtilitySelector
+from quality_page import QUALITY_FIRST, RANDOM, Measured, of, place, prose, section
 
 from llmrouter_core import (
     Dataset,
@@ -34,16 +34,13 @@ from llmrouter_core import (
     Model,
     Price,
     Query,
-    Report,
     Scores,
     evaluate,
     hookimpl,
 )
-from llmrouter_core.evaluation import Figure, baselines, compare, expected_costs
+from llmrouter_core.evaluation import baselines, compare, expected_costs
 from llmrouter_core.training import Trainable, query_id
 
-QUALITY_FIRST = "knn, quality first"
-RANDOM = "random scores"
 RECIPES = ("knn", "threshold", "utility", "smallest-llm", "largest-llm")
 
 _CALLER = {"default": {"use": "openai", "base_url": "http://localhost:9/v1"}}  # never called
@@ -54,26 +51,6 @@ _MATRICES = {
     "cost": "cost_usd",
     "latency": "latency_s",
 }
-_SETS = {
-    "llmrouter": "LLMRouter example data",
-    "routerbench": "RouterBench (ARC-C, MBPP, WinoGrande)",
-    "zeroeval": "ZeroEval (GSM8K, CRUX, MATH-L5)",
-    "bfcl": "Berkeley Function-Calling Leaderboard",
-    "mmlu_pro": "MMLU-Pro",
-    "routellm": "RouteLLM (MMLU, GSM8K, MT-bench)",
-}
-
-_HOW = """\
-Every router is used as its house ships it, over `hashing` embeddings, with every option at its
-default; nothing was tuned on rows that are shown as *test*. Brackets hold 95 % percentile
-bootstrap intervals over groups of equal queries, paired. *Gain* is over *best single*, the model
-with the best mean score on the train rows. The *zero router* tosses a coin between two single
-models so that it costs what the knn recipe costs; it is chosen on the test rows, which flatters
-it. *knn*, *threshold* and *utility* share their predictions and differ in what they do with them,
-so PGR tells them apart and APGR, which is about the order of predictions, does not. What the
-figures mean is in [Train and evaluate](train-and-evaluate.md).
-"""
-
 _OTHERS = """\
 The other sets have no published figure for the same work: the papers on LLMRouter, LLMRouterBench
 and RouterArena use other test queries, other pools or both. In LLMRouterBench (arXiv 2601.07206)
@@ -106,29 +83,6 @@ class RandomScorer:
     def score(self, queries: Any, models: Any) -> Scores:
         """Return a draw from 0 to 1 for every cell, (n, m)."""
         return Scores(self.name, self._rng.random((len(queries), len(models))))
-
-
-@frozen(kw_only=True)
-class Measured:
-    """What was measured on one set.
-
-    Attributes:
-        name: What the set is called.
-        models: The pool.
-        train: Train rows.
-        test: Test rows.
-        leaked: Test rows left out because their text is among the train rows.
-        reports: The evaluation of each router on the test rows.
-        folds: The figures over the five folds.
-    """
-
-    name: str
-    models: list[Model]
-    train: Dataset
-    test: Dataset
-    leaked: int
-    reports: dict[str, Report]
-    folds: Report
 
 
 def read(folder: Path) -> tuple[list[Model], Dataset, Dataset]:
@@ -269,121 +223,6 @@ def tell(measured: Measured) -> None:
             )
 
 
-# ---------------------------------------------------------------------- the page
-
-
-def section(all_measured: list[Measured], published: list[str], options: Any) -> str:
-    """Return the section on quality as Markdown."""
-    lines = [
-        "## Quality",
-        "",
-        "Made by one command, from recorded outcomes that are not part of this project:",
-        "",
-        "```text",
-        "python tests/benchmarks/quality.py FOLDER… --out docs/benchmarks.md "
-        f"--seed {options.seed} --resamples {options.resamples} --folds {options.folds}",
-        "```",
-        "",
-        *_prose(_HOW),
-        "",
-    ]
-    for measured in all_measured:
-        lines += _set(measured)
-    return "\n".join([*lines, *published])
-
-
-def _set(measured: Measured) -> list[str]:
-    """Return the tables of one set."""
-    leaked = f" ({measured.leaked} more stand among the train rows)" if measured.leaked else ""
-    lines = [
-        f"### {_SETS.get(measured.name, measured.name)}",
-        "",
-        f"{len(measured.train):,} train and {len(measured.test):,} test queries{leaked}, "
-        f"{len(measured.models)} models, {len(set(measured.test.tasks))} tasks.",
-        "",
-        "On the test rows:",
-        "",
-        "| policy | quality, % | $ per 1,000 queries | gain over best single | regret |",
-        "|---|---|---|---|---|",
-    ]
-    shown = [(f"**{name}**", one.rows[0]) for name, one in measured.reports.items()]
-    fixed = measured.reports["knn"].rows[1:]
-    lines += [
-        f"| {name} | {_share(row.quality, row.quality_interval)} | "
-        f"{_dollars(row.cost, row.cost_interval)} | "
-        f"{_share(row.gain, row.gain_interval, '+')} | "
-        f"{_share(row.regret, row.regret_interval)} |"
-        for name, row in [*shown, *((row.policy, row) for row in fixed)]
-    ]
-    lines += ["", *_curves(measured), "", *_pairs(measured), "", *_trust(measured), ""]
-    lines += [
-        f"Five folds over the {len(measured.train):,} train rows:",
-        "",
-        "| policy | quality, % | gain over best single | regret |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row.policy} | {_share(row.quality, row.quality_interval)} | "
-        f"{_share(row.gain, row.gain_interval, '+')} | "
-        f"{_share(row.regret, row.regret_interval)} |"
-        for row in measured.folds.rows
-    ]
-    return [*lines, ""]
-
-
-def _curves(measured: Measured) -> list[str]:
-    """Return the figures of the curve of each router that has one."""
-    found = {name: one for name, one in measured.reports.items() if one.aiq is not None}
-    if not found:
-        return ["Costs are not known, so there is no curve in dollars."]
-    zero = next(iter(found.values())).zero_aiq
-    lines = [
-        f"Along the knob; AIQ of the Zero router is {_of(zero)}:",
-        "",
-        "| router | settings | AIQ, % | AIQ gained | gain at the cost of best single | "
-        "cost at its quality, % |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, one in found.items():
-        lines.append(
-            f"| {name} | {len(one.curve)} | {_of(one.aiq)} | {_of(one.aiq_gain, '+')} | "
-            f"{_of(one.quality_at_cost, '+')} | {_of(one.cost_at_quality)} |"
-        )
-    return lines
-
-
-def _pairs(measured: Measured) -> list[str]:
-    found = {name: one for name, one in measured.reports.items() if one.apgr is not None}
-    if not found:
-        return ["The cheapest model and the best single one leave no gap to recover."]
-    weak, strong = next(iter(found.values())).pair
-    lines = [
-        f"Between `{weak}` and `{strong}`:",
-        "",
-        "| router | PGR, % | APGR, % | CPT 50, % | CPT 80, % |",
-        "|---|---|---|---|---|",
-    ]
-    for name, one in found.items():
-        figures = (one.pgr, one.apgr, one.cpt50, one.cpt80)
-        lines.append(f"| {name} | {' | '.join(_of(figure) for figure in figures)} |")
-    return lines
-
-
-def _trust(measured: Measured) -> list[str]:
-    """Return the mean calibration and the flip rate of each router that predicts quality."""
-    lines = [
-        "| router | calibration error (mean of models), % | Brier (mean of models) | "
-        "flips under noise, % |",
-        "|---|---|---|---|",
-    ]
-    for name, one in measured.reports.items():
-        if one.calibration and name != RANDOM:
-            ece = np.mean([found.ece for found in one.calibration])
-            brier = np.mean([found.brier for found in one.calibration])
-            lines.append(f"| {name} | {100 * ece:.1f} | {brier:.3f} | {_of(one.flip_rate)} |")
-    return lines
-
-
 def published(folders: list[Path], seed: int, resamples: int) -> list[str]:
     """Return our figures beside published ones, where the work is the same."""
     lines = ["### Beside published figures", ""]
@@ -394,7 +233,7 @@ def published(folders: list[Path], seed: int, resamples: int) -> list[str]:
         lines += _beside_routerbench(found["routerbench"], seed, resamples)
     return [
         *lines,
-        *_prose(_OTHERS),
+        *prose(_OTHERS),
         "",
     ]
 
@@ -408,7 +247,7 @@ def _beside_routellm(folder: Path, seed: int, resamples: int) -> list[str]:
     models, train, test = read(folder)
     known = set(train.groups)
     lines = [
-        *_prose(_ROUTELLM),
+        *prose(_ROUTELLM),
         "",
         "| benchmark | test queries | router | APGR, % | CPT 50, % | CPT 80, % |",
         "|---|---|---|---|---|---|",
@@ -434,7 +273,7 @@ def _beside_routellm(folder: Path, seed: int, resamples: int) -> list[str]:
                 weak="mistralai/Mixtral-8x7B-Instruct-v0.1",
                 strong="gpt-4-1106-preview",
             )
-            figures = " | ".join(_of(figure) for figure in (one.apgr, one.cpt50, one.cpt80))
+            figures = " | ".join(of(figure) for figure in (one.apgr, one.cpt50, one.cpt80))
             lines.append(f"| {name} | {len(held):,} | {which} | {figures} |")
         lines.append(f"| {name} | published | best published | {apgr} | {cpt50} | {cpt80} |")
     return [*lines, ""]
@@ -454,56 +293,18 @@ def _beside_routerbench(folder: Path, seed: int, resamples: int) -> list[str]:
         routers(models)["knn"].fit(taught), held, train=taught, resamples=resamples, seed=seed
     )
     return [
-        *_prose(_ROUTERBENCH),
+        *prose(_ROUTERBENCH),
         "",
         "| router | here | published |",
         "|---|---|---|",
-        f"| Zero router | {_of(one.zero_aiq)} | 87.7 |",
-        f"| kNN | {_of(one.aiq)} | 87.1 |",
-        f"| kNN minus Zero router | {_of(one.aiq_gain, '+')} | -0.6 |",
+        f"| Zero router | {of(one.zero_aiq)} | 87.7 |",
+        f"| kNN | {of(one.aiq)} | 87.1 |",
+        f"| kNN minus Zero router | {of(one.aiq_gain, '+')} | -0.6 |",
         "| MLP | - | 87.5 |",
         "",
         f"{len(taught):,} train and {len(held):,} test queries.",
         "",
     ]
-
-
-def _prose(text: str) -> list[str]:
-    return text.splitlines()
-
-
-def _of(figure: Figure | None, sign: str = "") -> str:
-    if figure is None:
-        return "-"
-    if np.isinf(figure.value):
-        return "never"
-    return _share(figure.value, figure.interval, sign)
-
-
-def _share(value: float | None, interval: Any, sign: str = "") -> str:
-    if value is None or np.isnan(value):
-        return "-"
-    low, high = (f"{100 * part:{sign}.1f}" for part in interval)
-    return f"{100 * value:{sign}.1f} [{low}, {high}]"
-
-
-def _dollars(value: float | None, interval: Any) -> str:
-    if value is None:
-        return "-"
-    low, high = (f"{1000 * part:.3g}" for part in interval)
-    return f"{1000 * value:.3g} [{low}, {high}]"
-
-
-def place(page: Path, text: str) -> None:
-    """Put *text* where the section on quality of *page* stands, or at its end."""
-    old = page.read_text(encoding="utf-8") if page.exists() else "# Benchmarks\n"
-    old = old.replace("to be measured\n", "")
-    found = re.search(r"^## Quality$.*?(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)
-    if found:
-        new = old[: found.start()] + text + "\n" + old[found.end() :]
-    else:
-        new = old.rstrip("\n") + "\n\n" + text
-    page.write_text(new.rstrip("\n") + "\n", encoding="utf-8")
 
 
 def main() -> None:
