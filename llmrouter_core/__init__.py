@@ -53,7 +53,7 @@ from llmrouter_core.types import (
 )
 
 if TYPE_CHECKING:
-    from llmrouter_core.dataset import Dataset
+    from llmrouter_core.dataset import Dataset, Preference
     from llmrouter_core.evaluation import Report, evaluate
     from llmrouter_core.tasks import Example, Task
     from llmrouter_core.training import Trainable
@@ -91,6 +91,7 @@ __all__ = [
     "NoRecording",
     "NotFitted",
     "PluginError",
+    "Preference",
     "Price",
     "Query",
     "RateLimited",
@@ -115,6 +116,7 @@ __all__ = [
 _LATER = {
     "Dataset": "dataset",
     "Example": "tasks",
+    "Preference": "dataset",
     "Report": "evaluation",
     "Task": "tasks",
     "Trainable": "training",

@@ -20,7 +20,7 @@ class ReplayCaller:
 
     Attributes:
         name: The caller's name in the config.
-        path: The outcome file, `.jsonl` or `.jsonl.gz`, relative to the config.
+        path: The outcome file (JSONL, CSV or Parquet), relative to the config.
     """
 
     name: str = "default"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from llmrouter_core import Dataset, DatasetError, Usage
+from llmrouter_core import DatasetError, Usage
+from llmrouter_core.outcomes import rows
 from llmrouter_core.types import estimate_tokens
 
 
@@ -27,25 +26,21 @@ class Recording:
 
 
 def recorded(path: Path) -> Mapping[str, Mapping[str, Recording]]:
-    """Return for each model in *path*, gzipped or not, the recording of each query, by its text.
+    """Return for each model in *path* the recording of each query, by the query's text.
 
     Raises:
-        DatasetError: The file cannot be read, or a line is wrong; the message has its number.
+        DatasetError: The file cannot be read, or a row is wrong; the message has its number.
     """
-    Dataset.read(path)  # every check of a row but that of its text, which it does not keep
     by_model: dict[str, dict[str, Recording]] = {}
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            row = json.loads(line) if line.strip() else {"status": "blank"}
-            if row.get("status", "ok") != "ok":
-                continue
-            text = row.get("text")
-            if text is not None and not isinstance(text, str):
-                got = type(text).__name__
-                raise DatasetError(f"{path}:{number}: 'text' must be a text, got {got}")
-            # The same text may stand in several tasks: the first is the one that counts.
-            by_model.setdefault(row["model"], {}).setdefault(row["query"], _recording(row))
+    for _, row in rows(path):
+        if row.get("status") != "ok":
+            continue
+        known = by_model.setdefault(row["model"], {})
+        # The same text may stand in several tasks: the first that has an answer counts.
+        if row["query"] not in known or known[row["query"]].text is None:
+            known[row["query"]] = _recording(row)
+    if not by_model:
+        raise DatasetError(f"{path}: holds no outcome to replay; collect some first")
     if all(one.text is None for known in by_model.values() for one in known.values()):
         raise DatasetError(
             f"{path}: no row has a 'text', so there is no answer to replay; "

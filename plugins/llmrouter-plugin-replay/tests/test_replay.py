@@ -18,6 +18,7 @@ from llmrouter_core import (
     Request,
 )
 from llmrouter_plugin_replay import ReplayCaller
+from llmrouter_plugin_replay.recordings import recorded
 from llmrouter_plugin_smallest_llm import SmallestLlmSelector
 
 ROWS = [
@@ -206,3 +207,15 @@ def test_a_path_may_be_a_text_and_an_error_stays_one_line(path: Path) -> None:
         router.route("first\nsecond\x1b[31m")
 
     assert str(info.value).isprintable()
+
+
+def test_a_row_with_an_answer_counts_before_one_without(tmp_path: Path) -> None:
+    """Of one text in two tasks, the row whose answer was kept is the one that is replayed."""
+    rows = [
+        {"query": "Why?", "task": "a", "model": "m", "score": 1},
+        {"query": "Why?", "task": "b", "model": "m", "score": 1, "text": "Because."},
+    ]
+    path = tmp_path / "outcomes.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    assert recorded(path)["m"]["Why?"].text == "Because."
