@@ -110,7 +110,7 @@ def save(folder: str | Path, pipeline: Pipeline) -> None:
             holds something else.
     """
     folder = Path(folder).resolve()
-    _refuse_strangers(folder)
+    refuse_strangers(folder)
     embedder = fingerprint(pipeline)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -138,8 +138,12 @@ def save(folder: str | Path, pipeline: Pipeline) -> None:
         ) from error
 
 
-def _refuse_strangers(folder: Path) -> None:
-    """Refuse to replace anything that `save` did not write."""
+def refuse_strangers(folder: Path) -> None:
+    """Refuse to replace anything that `save` did not write.
+
+    Raises:
+        ArtefactError: *folder* holds something else.
+    """
     if not folder.exists():
         return
     ours = folder.is_dir() and all(

@@ -19,11 +19,11 @@ from llmrouter_core.cli.console import (
     say,
 )
 from llmrouter_core.cli.evaluate import texts
+from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
 from llmrouter_core.cli.report import table
 from llmrouter_core.evaluation import Report
 from llmrouter_core.evaluation.versus import Comparison, Duel, versus
 from llmrouter_core.router import LLMRouter
-from llmrouter_core.training import Dataset
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,9 +50,15 @@ if TYPE_CHECKING:
     help="Bootstrap resamples behind the intervals.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
+@skip_bad_option
 @click.option("--json", "json_", is_flag=True, help="Print the comparison as JSON.")
 def command(
-    configs: tuple[Path, ...], train: Path, resamples: int, seed: int, json_: bool
+    configs: tuple[Path, ...],
+    train: Path,
+    resamples: int,
+    seed: int,
+    skip_bad: bool,
+    json_: bool,
 ) -> None:
     """Replay the routers of two or more CONFIGs over the outcomes in DATA, paired.
 
@@ -71,14 +77,15 @@ def command(
         pools = {frozenset(m.name for m in router.pipeline.models) for router in routers.values()}
         if len(pools) > 1:
             raise Misuse("the configs have different pools; compare routers of the same models")
+        test, learned = read_outcomes(data, skip_bad), read_outcomes(train, skip_bad)
         answers: dict[tuple[str, str], str] = {}
         for router in routers.values():
             answers = answers or texts(router, data)
         with progress("comparing") as tell:
             found = versus(
                 routers,
-                Dataset.read(data),
-                train=Dataset.read(train),
+                test,
+                train=learned,
                 resamples=resamples,
                 seed=seed,
                 progress=tell,

@@ -19,11 +19,9 @@ from llmrouter_core.cli.console import (
     say,
     warn,
 )
+from llmrouter_core.cli.outcomes import DROPPED, skip_bad_option, tell
 from llmrouter_core.errors import BrokenPlugin, DatasetError
 from llmrouter_core.outcomes import Repairs, Stats, checked, rows, write_rows
-
-_SKIP = "Leave out rows that are damaged, and say how many and which."
-_DROPPED = "dropped: "
 
 
 @click.group(epilog=example("llmrouter dataset stats outcomes.jsonl"))
@@ -40,7 +38,7 @@ def command() -> None:
 @click.argument("source", type=Path)
 @click.argument("out", type=Path)
 @click.option("--from", "reader", help="What wrote SOURCE: the name of an installed reader.")
-@click.option("--skip-bad", is_flag=True, help=_SKIP)
+@skip_bad_option
 def convert(source: Path, out: Path, reader: str | None, skip_bad: bool) -> None:
     """Write the outcomes of SOURCE to OUT, as JSONL, CSV or Parquet.
 
@@ -60,7 +58,7 @@ def convert(source: Path, out: Path, reader: str | None, skip_bad: bool) -> None
         foreign = _foreign(reader, source, repairs, skip_bad)
         found = checked(foreign, str(source), repairs=dropped)
     count = write_rows(_filled(found, source), out)
-    _tell(repairs)
+    tell(repairs)
     say(f"{count:,} rows in {out}")
 
 
@@ -78,7 +76,7 @@ def stats(file: Path, json_: bool) -> None:
         as_json({**found.to_dict(), "damaged": repairs.counts})
     else:
         _describe(found)
-    _tell(repairs)
+    tell(repairs)
 
 
 @command.command(epilog=example("llmrouter dataset split outcomes.jsonl --test 0.25 --out parts"))
@@ -92,7 +90,7 @@ def stats(file: Path, json_: bool) -> None:
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the draw.")
 @click.option("--out", type=Path, required=True, help="Folder for train and test.")
-@click.option("--skip-bad", is_flag=True, help=_SKIP)
+@skip_bad_option
 def split(file: Path, test: float, seed: int, out: Path, skip_bad: bool) -> None:
     """Split FILE into train and test, by group and within each task.
 
@@ -111,7 +109,7 @@ def split(file: Path, test: float, seed: int, out: Path, skip_bad: bool) -> None
         test,
         seed,
     )
-    _tell(repairs)
+    tell(repairs)
     out.mkdir(parents=True, exist_ok=True)
     suffix = "".join(file.suffixes[-2:] if file.suffix == ".gz" else file.suffixes[-1:])
     for name, wanted in (("train", False), ("test", True)):
@@ -156,9 +154,9 @@ def _foreign(
 
 
 def _refuse_dropped(source: Path, repairs: Repairs, skip_bad: bool) -> None:
-    if not skip_bad and repairs.total(_DROPPED):
-        [what] = [line for line in repairs.sentences() if _DROPPED in line][:1]
-        raise DatasetError(f"{source}: {what.partition(_DROPPED)[2]}; to go on: --skip-bad")
+    if not skip_bad and repairs.total(DROPPED):
+        [what] = [line for line in repairs.sentences() if DROPPED in line][:1]
+        raise DatasetError(f"{source}: {what.partition(DROPPED)[2]}; to go on: --skip-bad")
 
 
 def _filled(found: Iterator[tuple[int, Any]], source: Path) -> Iterator[Any]:
@@ -177,12 +175,6 @@ def _filled(found: Iterator[tuple[int, Any]], source: Path) -> Iterator[Any]:
 
 def _group(row: Any) -> str:
     return str(row.get("group", row["id"]))
-
-
-def _tell(repairs: Repairs) -> None:
-    """Say what was repaired, and warn of what was left out."""
-    for sentence in repairs.sentences():
-        (warn if _DROPPED in sentence else say)(printable(sentence))
 
 
 def _describe(found: Stats) -> None:

@@ -16,10 +16,10 @@ from llmrouter_core.cli.console import (
     progress,
     say,
 )
+from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
 from llmrouter_core.evaluation import Report, evaluate
 from llmrouter_core.outcomes import rows
 from llmrouter_core.router import LLMRouter
-from llmrouter_core.training import Dataset
 
 
 @click.command(epilog=example("llmrouter evaluate router.toml test.jsonl --train train.jsonl"))
@@ -48,6 +48,7 @@ from llmrouter_core.training import Dataset
     "--full", is_flag=True, help="Show regret, curve, models, calibration and tasks too."
 )
 @click.option("--out", type=Path, metavar="DIR", help="Write report.json into this folder.")
+@skip_bad_option
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 def command(
     config: Path,
@@ -59,6 +60,7 @@ def command(
     strong: str | None,
     full: bool,
     out: Path | None,
+    skip_bad: bool,
     json_: bool,
 ) -> None:
     """Replay the router of CONFIG over the outcomes in DATA, beside the policies to beat.
@@ -68,7 +70,7 @@ def command(
     costs what the router costs, and the oracle, which knows the best model of each query.
     """
     with LLMRouter(config) as router:
-        test, learned = Dataset.read(data), Dataset.read(train)
+        test, learned = read_outcomes(data, skip_bad), read_outcomes(train, skip_bad)
         for name in (weak, strong):
             if name is not None and name not in [m.name for m in router.pipeline.models]:
                 raise Misuse(f"there is no model '{name}' in the pool of {config}")

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from llmrouter_core.artefacts import refuse_strangers
 from llmrouter_core.cli.console import as_json, config_argument, console, example, progress, say
+from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
 from llmrouter_core.cli.report import keep, shares, sources, table
 from llmrouter_core.config import Config, load
 from llmrouter_core.errors import ConfigError, DatasetError
 from llmrouter_core.evaluation import evaluate
 from llmrouter_core.router import LLMRouter
-from llmrouter_core.training import Dataset, Trainable
+from llmrouter_core.training import Trainable
 
 
 @click.command(epilog=example("llmrouter train router.toml outcomes.jsonl --all"))
@@ -33,6 +35,7 @@ from llmrouter_core.training import Dataset, Trainable
 @click.option(
     "--report", "kept", type=Path, metavar="DIR", help="Write report.json into this folder."
 )
+@skip_bad_option
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 def command(
     config: Path,
@@ -42,6 +45,7 @@ def command(
     seed: int,
     everything: bool,
     kept: Path | None,
+    skip_bad: bool,
     json_: bool,
 ) -> None:
     """Let the parts of CONFIG learn from the outcomes in DATA, and report how good they are.
@@ -54,7 +58,9 @@ def command(
     learners = [part for part in found.parts if isinstance(part.plugin, Trainable)]
     if not learners:
         raise ConfigError(str(config), ["no part learns, so there is nothing to train"])
-    outcomes = Dataset.read(data)
+    folder = out or found.folder / (found.router.artefacts or "artefacts")
+    refuse_strangers(folder)
+    outcomes = read_outcomes(data, skip_bad)
     taught, held = outcomes.split(test, seed=seed)
     if not len(taught) or not len(held):
         raise DatasetError(
@@ -75,7 +81,6 @@ def command(
         as_json(report.to_dict())
     else:
         console().print(table(report))
-    folder = out or found.folder / (found.router.artefacts or "artefacts")
     fitted.save(folder)
     say(shares(report))
     number = len(outcomes if everything else taught)

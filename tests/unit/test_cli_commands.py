@@ -502,3 +502,19 @@ def test_an_untrained_router_asks_the_first_model_and_says_so(tmp_path: Path, ho
     assert "has not been trained" in asked.stderr
     assert "sim-large: " in asked.stderr
     assert run("decide", config, "What is 17 * 23?").exit_code == 2
+
+
+def test_damaged_rows_stop_training_or_are_left_out_and_told(config: Path, outcomes: Path) -> None:
+    """By number either way; a folder of something else is refused before anything is learned."""
+    with outcomes.open("a", encoding="utf-8") as file:
+        file.write('{"query": "again", "model": "small", "score": 7}\n')
+    stopped = run("train", config, outcomes)
+    trained = run("train", config, outcomes, "--skip-bad")
+    taken = run("train", config, outcomes, "--skip-bad", "--out", config.parent)
+
+    assert (stopped.exit_code, stopped.stdout) == (2, "")
+    assert f"{outcomes}:161: 'score'" in stopped.stderr
+    assert trained.exit_code == 0
+    assert "(row 161)" in trained.stderr
+    assert taken.exit_code == 2
+    assert "is not a folder of artefacts" in taken.stderr
