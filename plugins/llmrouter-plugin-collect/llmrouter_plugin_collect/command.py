@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import math
 from pathlib import Path
 from typing import Any
 
 import click
-from llmrouter_core import ConfigError, LLMRouter, LLMRouterError, Model
-from llmrouter_core.catalogue import discover, find
+from llmrouter_core import LLMRouter, LLMRouterError
 from llmrouter_core.cli.console import (
     Misuse,
     as_json,
@@ -20,12 +19,17 @@ from llmrouter_core.cli.console import (
     warn,
 )
 from llmrouter_core.config import load
-from llmrouter_core.tasks import JudgedTask
 
+from llmrouter_plugin_collect.arguments import (
+    judging_model,
+    known_callers,
+    numbers,
+    priced,
+    questions,
+)
 from llmrouter_plugin_collect.journal import OUTCOMES, Journal
 from llmrouter_plugin_collect.lanes import lanes
 from llmrouter_plugin_collect.plan import Plan
-from llmrouter_plugin_collect.questions import AnyTask, Question, Stated
 from llmrouter_plugin_collect.running import Run
 from llmrouter_plugin_collect.showing import (
     estimate,
@@ -73,7 +77,7 @@ from llmrouter_plugin_collect.showing import (
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(0, 1e9, min_open=True),
     metavar="USD",
     help="What the folder may cost, all runs together.",
 )
@@ -119,26 +123,29 @@ def collect(
     """
     if out is None and not dry_run:
         raise Misuse("where should the outcomes go? add: --out outcomes @ --out")
-    caps = _numbers(concurrency, "--concurrency", whole=True)
-    rates = _numbers(per_minute, "--per-minute", whole=False)
+    if budget is not None and math.isnan(budget):
+        raise Misuse("a budget is an amount in dollars, got nan @ --budget")
+    caps = numbers(concurrency, "--concurrency", whole=True)
+    rates = numbers(per_minute, "--per-minute", whole=False)
     router = LLMRouter.of(load(config))  # what was learned is not needed
-    questions = _questions(tasks, sources, queries, scored_by, limit, seed, max_tokens)
-    plan = Plan(questions, router.pipeline.models)
-    judging = _judge(router, judge, plan)
-    _known_callers(router, [*caps, *rates])
+    asked = questions(tasks, sources, queries, scored_by, limit, seed, max_tokens)
+    plan = Plan(asked, router.pipeline.models)
+    judging = judging_model(router, judge, plan)
+    known_callers(router, [*caps, *rates])
     if dry_run:
         journal = Journal(out or Path(), plan)
         _estimate(journal.look() if out is not None else journal, expected_output, json_)
         return
+    called = [*plan.models, *([judging] if judging else [])]
     if budget is not None:
-        _priced([*plan.models, *([judging] if judging else [])])
+        priced(called)
     with Journal(out or Path(), plan) as journal:
         for sentence in journal.repairs.sentences():
             warn(f"{journal.path}: {sentence}")
         run = Run(
             router=router,
             journal=journal,
-            lanes=lanes(router, [*plan.models, *([judging] if judging else [])], caps, rates),
+            lanes=lanes(router, called, caps, rates),
             judge=judging,
             budget=budget,
             expected_output=expected_output,
@@ -179,121 +186,3 @@ def _estimate(journal: Journal, expected_output: int, json_: bool) -> None:
         "an estimate: four characters a token in, and as many tokens out as so far, "
         f"or {expected_output:,}; nothing was asked"
     )
-
-
-# ---------------------------------------------------------------------------- what is asked
-
-
-def _questions(
-    names: tuple[str, ...],
-    sources: tuple[str, ...],
-    queries: Path | None,
-    scored_by: str | None,
-    limit: int | None,
-    seed: int,
-    max_tokens: int | None,
-) -> list[Question]:
-    entries = discover()
-
-    def task(name: str) -> AnyTask:
-        made: AnyTask = find(entries, "task", name).load()()
-        return made
-
-    if not names and queries is None:
-        raise Misuse("what should be asked? name a task, or give --queries FILE @ TASKS")
-    if scored_by is not None and queries is None:
-        raise Misuse("--scored-by is for --queries; give it a file @ --scored-by")
-    wanted = {made.name: made for made in map(task, names)}
-    files = _sources(sources, list(wanted))
-    asked = [(name, made, files.get(name)) for name, made in wanted.items()]
-    if queries is not None:
-        title = queries.name.partition(".")[0] or "queries"
-        if title in wanted:
-            raise Misuse(f"'{title}' is a task and the name of the file; rename it @ --queries")
-        asked.append((title, task(scored_by) if scored_by else Stated(), queries))
-    found = []
-    for name, made, source in asked:
-        examples: Iterable[Any]
-        if source is queries and queries is not None:
-            examples = Stated().examples(source, limit, seed)
-        else:
-            examples = made.examples(source, limit, seed)
-        found += [
-            Question(name=name, task=made, example=one, max_tokens=max_tokens) for one in examples
-        ]
-    return found
-
-
-def _sources(texts: tuple[str, ...], names: list[str]) -> dict[str, Path]:
-    """Return `[TASK=]FILE`, given several times, as files by task."""
-    found = {}
-    for text in texts:
-        name, equals, path = text.partition("=")
-        if equals and name in names:
-            found[name] = Path(path)
-        elif len(names) == 1:
-            found[names[0]] = Path(text)
-        else:
-            listed = ", ".join(names) or "none"
-            raise Misuse(f"write TASK=FILE, with one of: {listed}; got '{text}' @ --task-source")
-    return found
-
-
-def _judge(router: LLMRouter, name: str | None, plan: Plan) -> Model | None:
-    """Return the model that judges.
-
-    Raises:
-        Misuse: There is none and a task needs one, or the pool has none of that name.
-    """
-    if name is None:
-        for question in plan.questions:
-            if isinstance(question.task, JudgedTask):
-                raise Misuse(f"task '{question.name}' needs a judge: --judge MODEL @ --judge")
-        return None
-    for model in router.models:
-        if model.name == name:
-            return model
-    raise Misuse(
-        f"there is no model '{name}' in the pool; add [model.{name}] with routable = false, "
-        "so that it is not asked the queries @ --judge"
-    )
-
-
-def _priced(models: Iterable[Model]) -> None:
-    unknown = [model.name for model in models if model.price is None]
-    if unknown:
-        raise ConfigError(
-            "--budget",
-            [
-                f"model '{name}' has no price, so no budget can hold it; add: "
-                f"price = {{ input = …, output = … }} @ model.{name}"
-                for name in unknown
-            ],
-        )
-
-
-# ---------------------------------------------------------------------------- per caller
-
-
-def _numbers(texts: tuple[str, ...], option: str, *, whole: bool) -> dict[str, float]:
-    """Return `[CALLER=]N`, given several times, as numbers by caller; `""` is for all."""
-    found = {}
-    for text in texts:
-        name, _, number = text.rpartition("=")
-        try:
-            value = float(int(number)) if whole else float(number)
-        except ValueError:
-            value = 0.0
-        if not 0 < value < float("inf"):
-            kind = "a whole number" if whole else "a number"
-            raise Misuse(f"expected N or CALLER=N, with {kind} above 0; got '{text}' @ {option}")
-        found[name] = value
-    return found
-
-
-def _known_callers(router: LLMRouter, names: Iterable[str]) -> None:
-    callers = [part.name for part in router.config.parts if part.kind == "caller"]
-    for name in names:
-        if name and name not in callers:
-            listed = ", ".join(callers)
-            raise Misuse(f"there is no [caller.{name}]; the config has: {listed}")

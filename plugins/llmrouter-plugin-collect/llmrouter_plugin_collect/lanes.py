@@ -30,12 +30,16 @@ class Lane:
     async def turn(self) -> None:
         """Return when a call may start."""
         clock = asyncio.get_running_loop().time
-        if self.per_minute is not None:
-            mine = max(clock(), self._next, self._held)
+        while True:
+            while (wait := self._held - clock()) > 0:  # it may be held again meanwhile
+                await asyncio.sleep(wait)
+            if self.per_minute is None:
+                return
+            mine = max(clock(), self._next)
             self._next = mine + 60 / self.per_minute
             await asyncio.sleep(max(0.0, mine - clock()))
-        while (wait := self._held - clock()) > 0:  # it may be held again meanwhile
-            await asyncio.sleep(wait)
+            if self._held <= clock():  # else everyone takes a new place in the line
+                return
 
     def hold(self, seconds: float) -> None:
         """Let no call start for *seconds*: the provider asked for it."""

@@ -1,6 +1,7 @@
 """What `llmrouter collect` asks, keeps, refuses and shows."""
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
@@ -233,6 +234,7 @@ def test_a_task_reads_the_source_it_is_given(config: Path, tmp_path: Path) -> No
         (["sim"], "add: --out"),
         (["--out", "x"], "name a task"),
         (["sum", "--out", "x"], "did you mean 'sim'?"),
+        (["sim", "--out", "x", "--budget", "nan"], "got nan @ --budget"),
         (["sim", "--out", "x", "--concurrency", "0"], "with a whole number above 0; got '0'"),
         (["sim", "--out", "x", "--per-minute", "a=b"], "with a number above 0; got 'a=b'"),
         (["sim", "--out", "x", "--per-minute", "other=5"], "no [caller.other]"),
@@ -433,6 +435,18 @@ def test_calls_of_a_caller_are_spread_over_the_minute(tmp_path: Path) -> None:
     times = [when for _, when in caller.asked]
 
     assert times[-1] - times[0] >= 0.069
+
+
+def test_after_a_wait_calls_are_spread_again(tmp_path: Path) -> None:
+    """Those that had a place in the line when the provider asked to wait take new ones."""
+    limited = fails(RateLimited("slow down; wait", retry_after=0.1))
+    caller = ScriptCaller(script=[limited, says("yes")])
+    collected(tmp_path, caller, queries=8, lane={"per_minute": {"": 6000}})
+    times = [when for _, when in caller.asked if when - caller.asked[0][1] >= 0.1]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+
+    assert len(gaps) >= 5
+    assert min(gaps) > 0.004
 
 
 def test_no_more_calls_run_at_once_than_allowed(tmp_path: Path) -> None:
