@@ -39,7 +39,7 @@ CHECKS = tuple(one for module in MODULES for one in _of(module))
 def fitting(subject: Subject) -> list[Check]:
     """Return the checks that are for *subject*; only the first where it cannot be loaded."""
     if subject.kind == "house":
-        own = [one for one in CHECKS if "house" in one.kinds]
+        own = [one for one in CHECKS if "house" in one.kinds and _promised(one, subject)]
         return own if subject.house.entries else own[:1]
     if subject.kind != "router" and not _loads(subject):
         return [one for one in CHECKS if one.name == "entry_point_loads"]

@@ -80,11 +80,14 @@ def check_has_licence(subject: Subject) -> None:
     assert metadata["License-File"], "its metadata carry no LICENSE file"
 
 
-@check(HOUSE)
+def composes(subject: Subject) -> bool:
+    """Whether the house publishes anything that a config can compose."""
+    return any(entry.kind in (*VERBS, "router") for entry in subject.house.entries)
+
+
+@check(HOUSE, composes)
 def check_recipe_loads(subject: Subject) -> None:
     """Ship a `recipe.toml` that is a complete config: all parts can be built and composed."""
-    if not any(entry.kind in (*VERBS, "router") for entry in subject.house.entries):
-        raise Unmet("it publishes no part, so there is nothing to compose")
     tables = subject.house.recipe()
     for kind, use in _uses(tables):
         try:
@@ -102,7 +105,7 @@ def check_recipe_loads(subject: Subject) -> None:
     assert not missing, "; ".join(missing)
 
 
-@check(HOUSE)
+@check(HOUSE, composes)
 def check_recipe_is_documented(subject: Subject) -> None:
     """Explain in the README, in backticks, every option the recipe gives to the house's parts."""
     own = {(entry.kind, entry.name) for entry in subject.house.entries}
