@@ -145,7 +145,7 @@ class Pipeline:
                 self._blame("score", f"returned {what}shape {got}, expected {shape}", one.name)
             if array.dtype.kind != "f":
                 self._blame("score", f"returned {what}{array.dtype}, expected floats", one.name)
-        if np.isposinf(one.values).any():
+        if (one.values == np.inf).any():
             self._blame("score", "returned +inf, which no prediction can be", one.name)
 
     def select(self, queries: Sequence[Query], scores: Mapping[str, Scores]) -> Ints:
@@ -178,7 +178,7 @@ class Pipeline:
                     self._blame("select", "ranked a model twice")
             elif -1 in row:
                 padded = True
-        vetoes = [never for one in scores.values() if (never := np.isneginf(one.values)).any()]
+        vetoes = [never for one in scores.values() if (never := one.values == -np.inf).any()]
         if padded or vetoes:
             banned = ranking < 0  # (n, k)
             for never in vetoes:  # (n, m)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from llmrouter_plugin_tasks.metrics.spoken import spoken
 from llmrouter_plugin_tasks.metrics.text import contains
 
 _DENIED_BEFORE = re.compile(
@@ -25,10 +26,11 @@ _DENIED_AFTER = re.compile(
     re.IGNORECASE,
 )
 _STATED = (
-    r"(?:answer|choice|option|selection|pick|verdict|conclusion)s?\b"
+    r"(?:answer\b(?!\s*(?:is|are|was|would|should|must|remains|becomes|has|to|for|of)\b)"
+    r"|(?:answer|choice|option|selection|pick|verdict|conclusion)s?\b"
     r"(?: (?:to|for|of) [^.\n:]{1,60}?)?"
     r"(?:\s*(?:is|are|was|would be|should be|must be|remains|becomes|has to be)\b"
-    r"(?: therefore| thus| clearly| definitely| most likely| probably)?|\s*[:=—–-]|\s*\*\*\s*:?)?"
+    r"(?: therefore| thus| clearly| definitely| most likely| probably)?|\s*[:=—–-]|\s*\*\*\s*:?))"
     r"(?:\s*(?:the\s+)?(?:letter|option|choice|answer)\b)?"
 )
 _CHOSEN = (
@@ -36,7 +38,9 @@ _CHOSEN = (
     r"\b(?:\s+(?:the\s+)?(?:letter|option|choice|answer)\b)?"
 )
 _IS_IT = r"\b(?:it is|it's|it’s|must be|therefore|thus|hence|so|→|=>)[,:]?"
-_OPEN, _CLOSE = r"[\s:*_`\"'“$(\[{]*", r"(?![\w'’])"
+_OPEN = r"[\s:=*_`\"'“‘$(\[{]*"
+_ALONE, _CLOSE = r"(?<!\w)(?<!\w['’])", r"(?!\w|['’]\w)"  # no part of a word
+_NEAR = 120  # characters around a letter that can deny it or say what it is
 
 
 @frozen
@@ -61,7 +65,7 @@ def choice(answer: str, letters: Sequence[str], choices: Sequence[str] = ()) -> 
         choices: The options themselves; an answer that repeats exactly one of them, and no
             letter, is taken to mean it.
     """
-    text = unicodedata.normalize("NFKC", answer).strip()
+    text = unicodedata.normalize("NFKC", spoken(answer)).strip()
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mathsf)\{\s*([^{}]*)\}", r"{\1}", text)
     text = re.sub(r"[{}]{2}", lambda match: match[0][0], text)
     one = "|".join(sorted(map(re.escape, letters), key=len, reverse=True))
@@ -106,7 +110,7 @@ def _stated(text: str, one: str) -> list[_Mention]:
     found += _find(rf"\\boxed\s*\{{\s*\(?(?P<x>{one})\b", text)
     found += _find(rf"<answer>\s*\(?(?P<x>{one})\b", text)
     found += _find(
-        rf"(?<![\w'’])(?P<x>{one})[)\].*:\"']*\s+(?:is|was|must be|seems|looks)\s+(?:\w+ly\s+)?"
+        rf"{_ALONE}(?P<x>{one})[)\].*:\"']*\s+(?:is|was|must be|seems|looks)\s+(?:\w+ly\s+)?"
         r"(?:the\s+)?(?:\w+\s+)?(?:correct|right|true|best|answer)\b",
         text,
     )
@@ -120,28 +124,27 @@ def _marked(text: str, one: str) -> list[_Mention]:
     inside += _find(rf"(?:\*\*|__)[\s(]*(?P<x>{one})(?:[).:]|\s*\*\*|__)", text)
     leading = [*_find(rf"^[\s>*-]*[(\[]?(?P<x>{one})(?:[).:\]]+|\s*$)", text, re.I | re.M)]
     every = {mention.start: mention for mention in [*inside, *leading]}
-    first = {mention.start for mention in leading}
-    listed = {
-        m.letter.upper() for m in leading if text[m.end :].partition("\n")[0].strip(" ).:]*")
-    }
-    if len(listed) > 1:  # the options, said again
-        every = {
-            start: mention
-            for start, mention in every.items()
-            if start not in first or not text[mention.end :].partition("\n")[0].strip(" ).:]*")
-        }
+    optional = {mention.start for mention in leading if _followed(text, mention)}
+    if len({every[start].letter.upper() for start in optional}) > 1:  # the options, said again
+        every = {start: mention for start, mention in every.items() if start not in optional}
     return [every[start] for start in sorted(every)]
+
+
+def _followed(text: str, mention: _Mention) -> bool:
+    """Return whether more stands on the line of the letter, as of an option."""
+    rest = text[mention.end : mention.end + _NEAR].partition("\n")[0]
+    return bool(rest.strip(" ).:]*"))
 
 
 def _passing(text: str, one: str) -> list[_Mention]:
     """Return every letter that stands alone as a capital and is no word."""
-    found = _find(rf"(?<![\w'’])(?P<x>{one}){_CLOSE}", text, 0)
+    found = _find(rf"{_ALONE}(?P<x>{one}){_CLOSE}", text, 0)
     return [mention for mention in found if not _is_word(text, mention)]
 
 
 def _is_word(text: str, mention: _Mention) -> bool:
     """Return whether the letter is the article *a* or the pronoun *I*, or part of a name."""
-    after = text[mention.end :]
+    after = text[mention.end : mention.end + _NEAR]
     if re.match(r"[+#&]|\.\w|-\w", after):  # C++, C#, A&E, e.g. and A-level
         return True
     if mention.letter.islower() or mention.letter in ("A", "I"):
@@ -152,8 +155,10 @@ def _is_word(text: str, mention: _Mention) -> bool:
 
 
 def _denied(text: str, mention: _Mention) -> bool:
-    before = re.split(r"[.!?;\n]|, (?=but|so|it)", text[: mention.start])[-1]
-    after = re.split(r"[!?;\n]|\. ", text[mention.end :])[0]
+    before = re.split(
+        r"[.!?;\n]|, (?=but|so|it)", text[max(0, mention.start - _NEAR) : mention.start]
+    )[-1]
+    after = re.split(r"[!?;\n]|\. ", text[mention.end : mention.end + _NEAR])[0]
     return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
 
 
@@ -162,8 +167,8 @@ def _hedged(text: str, mention: _Mention, one: str) -> bool:
     follows = re.match(
         rf"[)\]*\"'}}$]*\s*(?:,|/|&|\bor\b|\band\b|, or|, and)\s*"
         rf"(?:(?!not|rather|instead)\w+\s+)?[(\[*\"']*({one})"
-        rf"(?![\w'’])",
-        text[mention.end :],
+        rf"{_CLOSE}",
+        text[mention.end : mention.end + _NEAR],
     )
     if follows is None or follows[1].upper() == mention.letter.upper():
         return False

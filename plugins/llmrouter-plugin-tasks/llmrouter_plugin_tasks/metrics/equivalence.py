@@ -18,6 +18,7 @@ from attrs import define, field
 
 from llmrouter_plugin_tasks.extras import MissingExtra
 from llmrouter_plugin_tasks.metrics.number import Value, numbers
+from llmrouter_plugin_tasks.metrics.spoken import spoken
 
 _WORKER = Path(__file__).with_name("equivalence_worker.py")
 _START = 60.0  # seconds the helper may take to import its library
@@ -37,7 +38,7 @@ def same_mathematics(answer: str, reference: str, seconds: float = 5.0) -> bool:
     Raises:
         MissingExtra: The library that compares expressions is not installed.
     """
-    mine, theirs = result(answer), result(reference)
+    mine, theirs = result(spoken(answer)), result(reference)
     if not mine or not theirs:
         return False
     one, other = tidy(mine), tidy(theirs)

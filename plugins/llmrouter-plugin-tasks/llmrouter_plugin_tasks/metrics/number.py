@@ -10,6 +10,8 @@ from fractions import Fraction
 
 from attrs import frozen
 
+from llmrouter_plugin_tasks.metrics.spoken import spoken
+
 _TOLERANCE = Fraction(1, 10**6)  # relative: what floating point leaves
 _LARGEST = 400  # exponents beyond this are no answer to anything
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9}
@@ -37,8 +39,11 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _ANSWER = re.compile(
-    r"\banswer\b(?:\s+(?:is|was|=)|\s*[:=]|\s+\w+\s+is)?|\\boxed\{", re.IGNORECASE
+    r"\banswer\b(?:\s+(?:to|for|of)\s[^.\n:=]{1,60}?\s(?:is|was)\b|\s+(?:is|was)\b|\s*[:=])?"
+    r"|\\f?boxed\s*\{",
+    re.IGNORECASE,
 )
+_NEAR, _MARKS = 1_000, 20  # characters of a statement, and statements, that are looked at
 
 
 @frozen
@@ -72,15 +77,16 @@ def number(answer: str) -> Value | None:
     That is what follows the last `####`, else what is boxed, else what is said to be the answer,
     else the last number there is.
     """
+    answer = spoken(answer)
     if "####" in answer:
         stated = numbers(answer.rpartition("####")[2].strip().partition("\n")[0])
         if stated:
             return stated[0]
     text = _tidy(answer)
     marks = list(_ANSWER.finditer(text))
-    boxed = [match for match in marks if match[0].startswith("\\boxed")]
-    for match in reversed(boxed or marks):
-        value = _stated(text[match.end() :], bool(boxed))
+    boxed = [match for match in marks if match[0][0] == "\\"]
+    for match in reversed((boxed or marks)[-_MARKS:]):
+        value = _stated(text[match.end() : match.end() + _NEAR], bool(boxed))
         if value is not None:
             return value
     found = numbers(answer)
@@ -151,6 +157,7 @@ def _tidy(text: str) -> str:
     text = text.replace("\\times", "×").replace("\\cdot", "·").replace("\\%", "%")
     text = re.sub(r"\\\$", "$", text)
     text = re.sub(r"\^\{([-+]?\d+)\}", r"^\1", text)
+    text = re.sub(r"([=(:]\s*)-\s+(?=[$€£¥]?[\d.])", r"\1-", text)
     return re.sub(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}", r" \1", text)
 
 

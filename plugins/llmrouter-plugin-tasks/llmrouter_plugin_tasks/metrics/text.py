@@ -9,6 +9,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from llmrouter_plugin_tasks.metrics.spoken import spoken
+
 _DECIMAL, _MINUS, _PLUS, _SHARP = "\ue000\ue001\ue002\ue003"  # private: no text holds them
 _KEPT = str.maketrans({_DECIMAL: ".", _MINUS: "-", _PLUS: "+", _SHARP: "#"})
 _ARTICLES = {"a", "an", "the"}
@@ -44,7 +46,7 @@ def _words(text: str) -> list[str]:
 
 def exact_match(answer: str, references: Sequence[str]) -> bool:
     """Return whether *answer* is one of *references*."""
-    ours = forms(answer)
+    ours = forms(spoken(answer))
     return any(
         mine == theirs
         for reference in references
@@ -55,7 +57,7 @@ def exact_match(answer: str, references: Sequence[str]) -> bool:
 
 def contains(answer: str, references: Sequence[str]) -> bool:
     """Return whether one of *references* stands in *answer* as whole words, in order."""
-    ours = forms(answer)
+    ours = forms(spoken(answer))
     return any(
         theirs == mine[start : start + len(theirs)]
         for reference in references
@@ -67,7 +69,7 @@ def contains(answer: str, references: Sequence[str]) -> bool:
 
 def token_f1(answer: str, references: Sequence[str]) -> float:
     """Return the best harmonic mean of precision and recall of words, 0..1."""
-    _, mine = forms(answer)
+    _, mine = forms(spoken(answer))
     best = 0.0
     for reference in references:
         _, theirs = forms(reference)
