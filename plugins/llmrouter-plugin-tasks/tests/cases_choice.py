@@ -84,6 +84,42 @@ CASES = [
     ("Answer: A\nAnswer: A", "A", "said twice"),
     ("The best choice would be D.", "D", "would be"),
     ("Correct choice: A", "A", "choice"),
+    (
+        "A is incorrect; B is incorrect; C is incorrect; therefore D is correct",
+        "D",
+        "three denied in one sentence",
+    ),
+    (
+        "Well:\n\nA) wrong because x.\nB) right because y.\nC) wrong.\n\nSo the correct answer is B.",
+        "B",
+        "each option discussed",
+    ),
+    (
+        "The answer is (C) since option (B) would be too large.",
+        "C",
+        "another option in the reason",
+    ),
+    ("Answer: The correct option is D", "D", "two leads"),
+    ("The answer: $\\mathbf{B}$", "B", "bold mathematics"),
+    ("\\(B\\)", "B", "inline mathematics"),
+    ("Answer = C", "C", "an equals sign"),
+    ("(A) 5\n(B) 6\n\nThe answer is 6, i.e. (B)", "B", "the value, then the letter"),
+    ("None of A, B, C", None, "none of them"),
+    ("**Answer: C) A small dog**", "C", "the option begins with an article"),
+    ("The answer cannot be A, so it is B.", "B", "cannot be"),
+    ("It is neither A nor B, but C", "C", "neither, nor"),
+    ("The correct answer is:\n\n**C) foo**", "C", "on a line of its own"),
+    ("Answer\n\nD. Energy", "D", "a heading without marks"),
+    (
+        "The answer is A.\n\nExplanation: B is a good choice for others.",
+        "A",
+        "a later letter in passing",
+    ),
+    ("Given vitamin C and plan B, I pick A.", "A", "letters of other things"),
+    ("<think>maybe B or C</think> D", "D", "thoughts in tags do not count"),
+    ("<think>The answer is B.</think>The answer is D.", "D", "nor do answers in thoughts"),
+    ("My choice: 'B'", "B", "single quotes"),
+    ("Therefore the answer is “B”.", "B", "typographic quotes"),
 ]
 
 BY_TEXT = [

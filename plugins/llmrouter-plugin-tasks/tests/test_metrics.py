@@ -92,6 +92,22 @@ def test_expressions_are_compared_by_meaning(
     assert same_mathematics(answer, reference) is same, why
 
 
+@pytest.mark.parametrize(
+    "piece",
+    ["A ", "(A) ", "answer is ", "\\boxed{", "1 ", "1,", "not ", "<think>", "#### ", "$", "9"],
+)
+def test_no_answer_takes_long_to_read(piece: str) -> None:
+    """However often a model repeats itself."""
+    answer = piece * (60_000 // len(piece))
+    started = time.monotonic()
+    choice(answer, "ABCD", ["A cat", "a dog"])
+    same_number(answer, "1")
+    contains(answer, ["a b"])
+    token_f1(answer, ["a b"])
+
+    assert time.monotonic() - started < 5
+
+
 def test_an_expression_that_takes_too_long_differs_and_harms_nothing() -> None:
     """The helper is replaced, and the next comparison works."""
     pytest.importorskip("math_verify")
