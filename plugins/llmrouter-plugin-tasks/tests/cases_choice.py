@@ -90,7 +90,7 @@ CASES = [
         "three denied in one sentence",
     ),
     (
-        "Well:\n\nA) wrong because x.\nB) right because y.\nC) wrong.\n\nSo the correct answer is B.",
+        "Well:\n\nA) wrong because x.\nB) right because y.\nC) wrong.\n\nSo it is B.",
         "B",
         "each option discussed",
     ),
