@@ -33,7 +33,14 @@ VERBS = {
 KINDS = (*VERBS, "router", "command", "dataset", "task")
 """Everything an entry-point group `llmrouter.<kind>` may hold."""
 
-LIBRARY = {"command": {"new": "cookiecutter-router"}}
+_BENCHMARKS = (
+    *("arc-challenge", "commonsense-qa", "gpqa", "graded", "gsm8k", "human-eval", "math", "mbpp"),
+    *("mmlu", "natural-questions", "openbook-qa", "trivia-qa"),
+)
+LIBRARY = {
+    "command": {"new": "cookiecutter-router"},
+    "task": dict.fromkeys(_BENCHMARKS, "llmrouter-plugin-tasks"),
+}
 """Distributions whose name does not follow from the name of what they offer."""
 
 

@@ -10,6 +10,9 @@ from typing import Any
 import click
 from llmrouter_core.catalogue import VERBS
 
+KINDS = (*VERBS, "task")
+"""What can be made: every kind of part, and the questions by which models are compared."""
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 90  # characters of a summary or an author: one line of a file
 
@@ -96,7 +99,7 @@ def _author() -> str:
 @click.option(
     "--kind",
     prompt="Kind",
-    type=click.Choice(tuple(VERBS)),
+    type=click.Choice(KINDS),
     is_eager=True,
     help="What it is; decides which working part you start from.",
 )

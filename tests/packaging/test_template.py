@@ -11,9 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cookiecutter_router import render, template
-
-from llmrouter_core.catalogue import VERBS
+from cookiecutter_router import KINDS, render, template
 
 ROOT = Path(__file__).resolve().parents[2]
 WITH_RECIPE = {"scorer", "selector", "solver"}
@@ -26,7 +24,7 @@ sys.exit(pytest.main(sys.argv[2:]))
 """
 
 
-@pytest.mark.parametrize("kind", VERBS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_the_same_files(kind: str, tmp_path: Path) -> None:
     """Exactly these, and an entry point under the kind's group."""
     made = render(tmp_path, name="two-words", kind=kind, summary="A sample", author="Ada")
@@ -55,7 +53,7 @@ def test_every_kind_passes_its_own_tests(
     site = tmp_path / "site"
     folders = [
         render(tmp_path, name=f"my-{kind}", kind=kind, summary=f"A small {kind}", author="Ada")
-        for kind in VERBS
+        for kind in KINDS
     ]
     for folder in (ROOT, *folders):
         with zipfile.ZipFile(wheel(folder)) as archive:
@@ -73,7 +71,7 @@ def test_every_kind_passes_its_own_tests(
 @pytest.fixture
 def every_kind(tmp_path: Path) -> Path:
     """A folder with one plugin of each kind."""
-    for kind in VERBS:
+    for kind in KINDS:
         render(tmp_path, name=f"my-{kind}", kind=kind, summary="A small sample", author="Ada")
     return tmp_path
 
