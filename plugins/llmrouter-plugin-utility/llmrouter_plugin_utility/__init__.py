@@ -46,7 +46,7 @@ class UtilitySelector:
         """Return every model for every query, best first, (n, m)."""
         quality = self._quality(scores)  # (n, m)
         knob = self._knob(queries)  # scalar or (n, 1)
-        needed = bool(np.any(knob))
+        needed = bool(knob.any() if isinstance(knob, np.ndarray) else knob)
         if not needed and self.cost not in scores:  # nothing to weigh, nothing to break ties by
             # NaN sorts last, which is where an unknown quality belongs.
             return np.argsort(-quality, axis=-1, kind="stable")
