@@ -231,7 +231,7 @@ class _Evidence:
         zero = [drawn.stack([(name, what) for name in singles]) for what in ("cost", "quality")]
         if np.isnan(mine[0][0]).all() or np.isnan(zero[0][0]).all():
             return {}
-        low, high = np.nanmin(zero[0], axis=1), np.nanmax(zero[0], axis=1)
+        low, high = np.fmin.reduce(zero[0], axis=1), np.fmax.reduce(zero[0], axis=1)
         aiq, floor = (curves.each(curves.area, *points, low, high) for points in (mine, zero))
         if len(labels) == 1:  # a point is no curve
             aiq = np.full_like(aiq, np.nan)
