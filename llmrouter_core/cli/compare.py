@@ -80,7 +80,7 @@ def command(
         test, learned = read_outcomes(data, skip_bad), read_outcomes(train, skip_bad)
         answers: dict[tuple[str, str], str] = {}
         for router in routers.values():
-            answers = answers or texts(router, data)
+            answers = answers or texts(router, data, skip_bad)
         with progress("comparing") as tell:
             found = versus(
                 routers,

@@ -18,7 +18,7 @@ from llmrouter_core.cli.console import (
 )
 from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
 from llmrouter_core.evaluation import Report, evaluate
-from llmrouter_core.outcomes import rows
+from llmrouter_core.outcomes import Repairs, rows
 from llmrouter_core.router import LLMRouter
 
 
@@ -74,6 +74,8 @@ def command(
         for name in (weak, strong):
             if name is not None and name not in [m.name for m in router.pipeline.models]:
                 raise Misuse(f"there is no model '{name}' in the pool of {config}")
+        if weak is not None and weak == strong:
+            raise Misuse(f"--weak and --strong are both '{weak}'; name two models")
         with progress("evaluating") as tell:
             report = evaluate(
                 router,
@@ -84,7 +86,7 @@ def command(
                 progress=tell,
                 weak=weak,
                 strong=strong,
-                texts=texts(router, data),
+                texts=texts(router, data, skip_bad),
                 card=shown.sources(config=config, test=data, train=train),
             )
     if out is not None:
@@ -107,7 +109,7 @@ def show(report: Report, *, full: bool) -> None:
     say(shown.shares(report))
 
 
-def texts(router: LLMRouter, path: Path) -> dict[tuple[str, str], str]:
+def texts(router: LLMRouter, path: Path, skip_bad: bool) -> dict[tuple[str, str], str]:
     """Return the recorded answers in *path* by query id and model, if a solver may read them."""
     from llmrouter_core.evaluation.solving import has_solver
 
@@ -115,6 +117,6 @@ def texts(router: LLMRouter, path: Path) -> dict[tuple[str, str], str]:
         return {}
     return {
         (str(row["id"]), row["model"]): row["text"]
-        for _, row in rows(path)
+        for _, row in rows(path, repairs=Repairs() if skip_bad else None)
         if row.get("id") and row.get("text") and row.get("model")
     }

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import define
 from click.testing import CliRunner, Result
+from llmrouter_plugin_smallest_llm import SmallestLlmSelector
 
-from llmrouter_core import Dataset, Query, Report
+from llmrouter_core import Dataset, LLMRouter, Model, Query, Report, hookimpl
+from llmrouter_core.cli.evaluate import texts
 from llmrouter_core.cli.group import llmrouter
+from llmrouter_core.errors import DatasetError
 
 CONFIG = """
 router = {{ use = "knn", artefacts = "learned" }}
@@ -113,10 +117,32 @@ def test_the_pair_can_be_chosen(folder: Path) -> None:
     """By names of the pool."""
     named = evaluated(folder, "--weak", "sim-tiny", "--strong", "sim-large")
     unknown = evaluated(folder, "--weak", "gpt-9")
+    same = evaluated(folder, "--weak", "sim-tiny", "--strong", "sim-tiny")
 
     assert "gap from sim-tiny to sim-large recovered" in named.stdout
     assert unknown.exit_code == 2
     assert "there is no model 'gpt-9' in the pool" in unknown.stderr
+    assert same.exit_code == 2
+    assert "--weak and --strong are both 'sim-tiny'; name two models" in same.stderr
+
+
+def test_the_answers_a_solver_may_read_skip_the_rows_that_were_skipped(tmp_path: Path) -> None:
+    """A damaged row does not come back to stop an evaluation with --skip-bad."""
+
+    @define(eq=False)
+    class FirstSolver:
+        @hookimpl
+        def solve(self) -> None:
+            return None
+
+    path = tmp_path / "outcomes.jsonl"
+    good = {"id": "q", "query": "q", "model": "m", "score": 1, "text": "yes"}
+    path.write_text(f"{json.dumps(good)}\n{{broken\n", encoding="utf-8")
+    router = LLMRouter(models=[Model(name="m")], parts=[SmallestLlmSelector(), FirstSolver()])
+
+    assert texts(router, path, skip_bad=True) == {("q", "m"): "yes"}
+    with pytest.raises(DatasetError, match=":2: is not JSON"):
+        texts(router, path, skip_bad=False)
 
 
 def compared(folder: Path, *more: object) -> Result:
