@@ -23,6 +23,8 @@ from llmrouter_core.cli.outcomes import DROPPED, skip_bad_option, tell
 from llmrouter_core.errors import BrokenPlugin, DatasetError
 from llmrouter_core.outcomes import Repairs, Stats, checked, rows, write_rows
 
+_FORMATS = {".jsonl", ".csv", ".parquet", ".pq"}
+
 
 @click.group(epilog=example("llmrouter dataset stats outcomes.jsonl"))
 def command() -> None:
@@ -48,6 +50,8 @@ def convert(source: Path, out: Path, reader: str | None, skip_bad: bool) -> None
     """
     if source.exists() and out.exists() and source.samefile(out):
         raise Misuse(f"{out}: is what is read; name another file")
+    if (out.with_suffix("") if out.suffix == ".gz" else out).suffix.lower() not in _FORMATS:
+        raise Misuse(f"{out}: its name says no format; name it .jsonl, .csv or .parquet")
     repairs = Repairs()
     dropped = repairs if skip_bad else None
     if reader is None:
@@ -74,9 +78,11 @@ def stats(file: Path, json_: bool) -> None:
     found = Stats.of(row for _, row in rows(file, repairs=repairs))
     if json_:
         as_json({**found.to_dict(), "damaged": repairs.counts})
-    else:
+    elif found.rows or found.preferences:
         _describe(found)
     tell(repairs)
+    if not (found.rows or found.preferences):
+        raise _nothing(file)
 
 
 @command.command(epilog=example("llmrouter dataset split outcomes.jsonl --test 0.25 --out parts"))
@@ -170,7 +176,11 @@ def _filled(found: Iterator[tuple[int, Any]], source: Path) -> Iterator[Any]:
         empty = False
         yield row
     if empty:
-        raise DatasetError(f"{source}: holds no outcomes that could be kept")
+        raise _nothing(source)
+
+
+def _nothing(source: Path) -> DatasetError:
+    return DatasetError(f"{source}: holds no outcomes that could be kept")
 
 
 def _group(row: Any) -> str:

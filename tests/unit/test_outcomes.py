@@ -475,6 +475,31 @@ def test_stats_count_what_the_file_holds(outcomes: Path) -> None:
     assert Stats.of([]).coverage == 0
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe{\0}\0", b"{broken\n"])
+def test_a_file_without_outcomes_has_no_stats(tmp_path: Path, content: bytes) -> None:
+    """A script must see it by the exit code."""
+    path = tmp_path / "outcomes.jsonl"
+    path.write_bytes(content)
+
+    result = run("stats", path)
+
+    assert result.exit_code == 2
+    assert "holds no outcomes that could be kept" in result.stderr
+    assert not result.stdout
+
+
+@pytest.mark.parametrize("name", ["out.xls", "out", "out.gz", "out.csv.bak"])
+def test_convert_writes_no_format_that_it_has_to_guess(
+    outcomes: Path, tmp_path: Path, name: str
+) -> None:
+    """JSONL called .xls helps nobody."""
+    result = run("convert", outcomes, tmp_path / name)
+
+    assert result.exit_code == 2
+    assert "its name says no format; name it .jsonl, .csv or .parquet" in result.stderr
+    assert not (tmp_path / name).exists()
+
+
 def test_split_keeps_groups_whole_and_texts_in_their_rows(outcomes: Path, tmp_path: Path) -> None:
     """The same draw as in Python; answers stay, and no row is lost."""
     parts = tmp_path / "parts"
