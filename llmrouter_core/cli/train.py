@@ -64,8 +64,8 @@ def command(
     taught, held = outcomes.split(test, seed=seed)
     if not len(taught) or not len(held):
         raise DatasetError(
-            f"{data}: {len(set(outcomes.groups))} groups of queries cannot be split for "
-            f"--test {test}; give more outcomes"
+            f"{data}: cannot be split for --test {test}, with queries of so few groups "
+            f"({len(set(outcomes.groups))}); give more outcomes"
         )
     with progress("learning") as tell:
         fitted = router.fit(taught, progress=tell)

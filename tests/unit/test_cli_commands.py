@@ -371,7 +371,7 @@ def test_train_says_which_line_makes_the_config_find_it(config: Path, outcomes: 
     ("arguments", "reason"),
     [
         (["--test", "1"], "Invalid value for '--test'"),
-        (["--test", "0.001"], "80 groups of queries cannot be split for --test 0.001"),
+        (["--test", "0.001"], "for --test 0.001, with queries of so few groups (80)"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(
