@@ -130,7 +130,8 @@ class _Run:
             async with aclosing(answer(session, decision.query)) as chunks:
                 shown = [chunk async for chunk in chunks if chunk.kind == "text"]
         except CallError:
-            return  # the user got no answer; what was spent stays spent
+            self.spent[row] = np.nan  # no answer, so no price of one, as along a ranking
+            return
         column = self._column(shown, session, columns)
         if column is not None:
             self.quality[row] = self.test.quality[row, column]
@@ -148,8 +149,8 @@ class _Run:
         steps = [step for step in session.steps if step.error is None and step.model in columns]
         same = [step for step in steps if step.text == text]
         routable = {model.name for model in self.pipeline.models}
-        last = same or [step for step in steps if step.model in routable]
-        return columns[last[-1].model] if text and last else None
+        last = same or [step for step in steps if text and step.model in routable]
+        return columns[last[-1].model] if last else None
 
     def _caller(self, row: int, name: str, column: int | None) -> Call:
         async def call(request: Request) -> AsyncGenerator[Chunk, None]:

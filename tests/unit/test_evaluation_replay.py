@@ -274,6 +274,39 @@ def test_a_cascade_is_replayed_with_every_inner_call_paid_for(quote: bool) -> No
     assert run.own.shares.argmax(axis=1).tolist() == [0, 1, 0, 1]
 
 
+@define(eq=False, kw_only=True)
+class OneSolver:
+    """Ask the first model and show what it says."""
+
+    @hookimpl
+    def solve(self) -> Any:
+        async def solve(session: Any, query: Any) -> AsyncGenerator[Chunk, None]:
+            step = await session.ask((await session.decide(query)).ranking[0], query.request)
+            yield Chunk(text=step.text)
+
+        return solve
+
+
+def test_a_solver_without_an_answer_has_no_price_of_one() -> None:
+    """A query that nobody answered is not one answered for nothing."""
+    test = with_status([[0.9, 1.0], [NAN, 1.0]], [["ok", "ok"], ["unasked", "ok"]])
+    own = replay(LLMRouter(models=MODELS, parts=[First(), OneSolver()]), test).own
+
+    np.testing.assert_allclose(own.quality, [0.9, NAN])
+    np.testing.assert_allclose(own.cost, [1e-4, NAN])
+
+
+def test_an_empty_answer_that_a_solver_shows_has_its_score() -> None:
+    """It is wrong, not unknown."""
+    test = outcomes([[0.0, 1.0], [1.0, 1.0]])
+    texts = {(test.ids[0], "cheap"): ""}
+    run = replay(LLMRouter(models=MODELS, parts=[First(), OneSolver()]), test, texts=texts)
+
+    np.testing.assert_allclose(run.own.quality, [0.0, 1.0])
+    assert run.own.shares.argmax(axis=1).tolist() == [0, 0]
+    assert run.own.shares.sum() == 2.0
+
+
 def test_a_solver_that_streams_is_scored_by_what_the_user_saw_last() -> None:
     """The pieces of an answer know which cell they are of."""
 
