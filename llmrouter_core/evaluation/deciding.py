@@ -11,10 +11,10 @@ from attrs import evolve, frozen
 
 from llmrouter_core.config import Part
 from llmrouter_core.errors import ConfigError
-from llmrouter_core.evaluation.policies import Outcome, one_hot
+from llmrouter_core.evaluation.policies import Outcome, expected_costs, one_hot
 from llmrouter_core.outcomes import FAILED, STATUSES
 from llmrouter_core.pipeline import Pipeline
-from llmrouter_core.types import Floats, Ints, Query
+from llmrouter_core.types import Floats, Ints, Model, Query
 
 if TYPE_CHECKING:
     from llmrouter_core.router import LLMRouter
@@ -144,6 +144,11 @@ def delivered(test: Dataset) -> Any:
     """Return which cells gave the user an answer, whole or truncated, bool (n, m)."""
     came = [STATUSES.index(name) for name in STATUSES if name not in ("unasked", *FAILED)]
     return np.isin(test.status, came)
+
+
+def answer_costs(test: Dataset, pool: Sequence[Model]) -> Floats:
+    """Return US dollars of each answer, (n, m); NaN where none came, as `follow` has it."""
+    return np.where(delivered(test), expected_costs(test, pool), np.nan)
 
 
 def follow(ranking: Ints, test: Dataset, costs: Floats, fallbacks: int) -> Outcome:

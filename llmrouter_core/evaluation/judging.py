@@ -14,14 +14,13 @@ from llmrouter_core.evaluation import curves
 from llmrouter_core.evaluation.calibrating import calibration
 from llmrouter_core.evaluation.calibrating import columns as calibration_columns
 from llmrouter_core.evaluation.card import card as card_of
-from llmrouter_core.evaluation.deciding import batches
+from llmrouter_core.evaluation.deciding import answer_costs, batches
 from llmrouter_core.evaluation.noise import perturbed
 from llmrouter_core.evaluation.policies import (
     Outcome,
     baselines,
     best_single,
     expected,
-    expected_costs,
     means,
     one_hot,
 )
@@ -82,7 +81,7 @@ def evaluate(
     refuse_leaks(test, train)
     if resamples < 1:
         raise ValueError(f"'resamples' must be at least 1: {resamples}")
-    costs = expected_costs(test, pool)
+    costs = answer_costs(test, pool)
     pair = pair_of(pool, means(costs), best_single(train), weak, strong)
     run = replay(router, whole, lambda share: tell(0.6 * share), texts)
     flips = _flips(router, test, run, seed)
@@ -102,7 +101,7 @@ def refuse_leaks(test: Dataset, train: Dataset) -> None:
     if shared:
         raise DatasetError(
             f"{len(shared)} of the test groups are also in the training outcomes, such as "
-            f"'{sorted(shared)[0]}'; split by group: llmrouter train --help"
+            f"'{sorted(shared)[0]}'; split by group: llmrouter dataset split"
         )
 
 

@@ -38,6 +38,8 @@ class Pair:
         found: dict[Hashable, Floats] = {
             "weak": np.where(both, weak, np.nan),
             "strong": np.where(both, strong, np.nan),
+            "recovered": np.where(both, run.own.quality - weak, np.nan),
+            "recoverable": np.where(np.isnan(run.own.quality), np.nan, strong - weak),
         }
         for number, moved in enumerate(self._thresholds(run)):
             found["pair", number, "quality"] = np.where(
@@ -74,7 +76,11 @@ class Pair:
         if not strong[0] > weak[0]:
             return {"pair": self.names}
         gap = np.where(strong > weak, strong - weak, np.nan)  # no gap, nothing to recover
-        found = {"pair": self.names, "pgr": figure((drawn["router", "quality"] - weak) / gap)}
+        found: dict[str, Any] = {"pair": self.names}
+        whole = drawn["recoverable"]  # on the queries that the router answered too
+        pgr = drawn["recovered"] / np.where(whole > 0, whole, np.nan)
+        if not np.isnan(pgr[0]):
+            found["pgr"] = figure(pgr)
         if run.solved:
             return found
         numbers = range(len(self._thresholds(run)))

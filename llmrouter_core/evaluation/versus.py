@@ -7,11 +7,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from llmrouter_core.evaluation import curves
+from llmrouter_core.evaluation.deciding import answer_costs
 from llmrouter_core.evaluation.judging import refuse_leaks
-from llmrouter_core.evaluation.policies import baselines, expected, expected_costs
+from llmrouter_core.evaluation.policies import baselines, expected
 from llmrouter_core.evaluation.replay import Replay, replay
 from llmrouter_core.evaluation.report import Figure, Row, plain
 from llmrouter_core.evaluation.resampling import Means, figure
@@ -121,7 +122,7 @@ def versus(
             raise ValueError(f"'{name}' chooses among other models; compare routers of one pool")
     whole, test, train = test, test.for_models(names), train.for_models(names)
     refuse_leaks(test, train)
-    costs = expected_costs(test, pool)
+    costs = answer_costs(test, pool)
     runs: dict[str, Replay] = {}
     for done, (name, router) in enumerate(routers.items()):
 
@@ -130,7 +131,11 @@ def versus(
 
         runs[name] = replay(router, whole, go_on, texts)
     shares = baselines(test, train, costs)
-    outcomes = {name: run.own for name, run in runs.items()}
+    outcomes = {}
+    for name, run in runs.items():
+        own = [model.name for model in routers[name].pipeline.models]  # in an order of its own
+        shown = run.own.shares[:, [own.index(model) for model in names]]
+        outcomes[name] = evolve(run.own, shares=shown)
     for name in (BEST, ORACLE):
         outcomes[name] = expected(shares[name], test.quality, costs)
     found = columns(outcomes)
@@ -164,7 +169,7 @@ def _duel(one: str, other: str, runs: Mapping[str, Replay], drawn: Means, models
     aiq: Figure | None = None
     levels: tuple[Level, ...] = ()
     if not np.isnan(prices[0]).all() and not any(np.isnan(costs[0]).all() for costs, _ in lines):
-        low, high = np.nanmin(prices, axis=1), np.nanmax(prices, axis=1)
+        low, high = np.fmin.reduce(prices, axis=1), np.fmax.reduce(prices, axis=1)
         areas = [curves.each(curves.area, *line, low, high) for line in lines]
         points = min(len(runs[name].curve) for name in (one, other))
         if points > 1 and not np.isnan(areas[0][0] - areas[1][0]):

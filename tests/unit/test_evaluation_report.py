@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from llmrouter_core import (
     Dataset,
@@ -55,6 +55,17 @@ class WorthSelector:
     def select(self, scores: Any) -> Any:
         worth = (1 - self.tradeoff) * 0.01 * scores["quality"].values
         return np.argsort(self.tradeoff * scores["cost"].values - worth, axis=1, kind="stable")
+
+
+@define(eq=False, kw_only=True)
+class Always:
+    """Ask one model, and no other."""
+
+    column: int
+
+    @hookimpl
+    def select(self, queries: Any) -> Any:
+        return np.full((len(queries), 1), self.column)
 
 
 def router(noise: float = 0.0, tradeoff: float = 0.5) -> LLMRouter:
@@ -154,6 +165,36 @@ def test_random_scores_have_an_apgr_of_a_half() -> None:
     assert low < 0.5 < high
     assert found.apgr.value == pytest.approx(0.5, abs=0.05)
     assert found.cpt80.value == pytest.approx(0.8, abs=0.12)
+
+
+def test_the_gap_recovered_is_that_of_the_queries_all_three_answered() -> None:
+    """Where the weak model failed on hard queries, they count for neither side."""
+    hard = np.arange(len(TEST)) % 4 == 0
+    quality = np.where(hard[:, None], [np.nan, 0.0], [0.5, 1.0])
+    test = evolve(TEST, quality=quality, status=np.where(np.isnan(quality), 5, 1).astype(np.uint8))
+    always = LLMRouter(models=MODELS, parts=[Always(column=1)])
+    found = evaluate(always, test, train=TRAIN, resamples=5)
+
+    assert found.pgr == Figure(value=1.0, interval=(1.0, 1.0))
+
+
+def test_a_router_that_always_asks_one_model_costs_what_that_model_does() -> None:
+    """A failed call that cost something brought no answer, and has no place in either mean."""
+    failed = np.arange(len(TEST)) % 2 == 0
+    quality = np.stack([np.ones(len(TEST)), np.where(failed, np.nan, 1.0)], axis=1)
+    test = evolve(
+        TEST,
+        quality=quality,
+        status=np.where(np.isnan(quality), 5, 1).astype(np.uint8),
+        cost=np.stack([np.full(len(TEST), 1.0), np.where(failed, 0.5, 4.0)], axis=1),
+    )
+    asks = LLMRouter(models=MODELS, parts=[Always(column=1)])
+    found = evaluate(asks, test, train=TRAIN, resamples=5)
+    faced = versus({"a": asks, "b": asks}, test, train=TRAIN, resamples=5)
+
+    assert found.row("router").cost == found.row("best single").cost == 4.0
+    assert found.singles[1].cost == 4.0
+    assert {row.cost for row in faced.rows if row.policy != "oracle"} == {4.0}
 
 
 def test_a_pair_may_be_named_and_a_pair_of_one_is_none() -> None:
@@ -294,6 +335,19 @@ def test_a_router_is_no_better_than_itself() -> None:
     assert duel.quality == Figure(value=0.0, interval=(0.0, 0.0))
     assert duel.better is None
     assert {level.better for level in duel.levels} == {None}
+
+
+def test_shares_go_by_name_whatever_the_order_of_the_pools() -> None:
+    """Each router counts the columns of its own pool."""
+    pools = {"ahead": MODELS, "back": MODELS[::-1]}
+    routers = {
+        name: LLMRouter(models=pool, parts=[Always(column=1)]) for name, pool in pools.items()
+    }
+    found = versus(routers, TEST, train=TRAIN, resamples=5)
+    shares = {row.policy: row.shares for row in found.rows}
+
+    assert shares["ahead"] == {"weak": 0.0, "strong": 1.0}
+    assert shares["back"] == {"weak": 1.0, "strong": 0.0}
 
 
 def test_a_comparison_needs_two_routers_of_one_pool() -> None:
