@@ -235,11 +235,12 @@ class _Evidence:
         if len(labels) == 1:  # a point is no curve
             aiq = np.full_like(aiq, np.nan)
         spent, best = drawn[BEST, "cost"], drawn[BEST, "quality"]
+        paid = np.where(spent > 0, spent, np.nan)  # of nothing there is no share to save
         found = {
             "aiq": aiq,
             "zero_aiq": floor,
             "aiq_gain": aiq - floor,
             "quality_at_cost": curves.each(curves.height, *mine, spent) - best,
-            "cost_at_quality": curves.each(curves.price, *mine, best) / spent,
+            "cost_at_quality": curves.each(curves.price, *mine, best) / paid,
         }
         return {name: figure(values) for name, values in found.items() if not np.isnan(values[0])}

@@ -197,6 +197,15 @@ def test_a_router_that_always_asks_one_model_costs_what_that_model_does() -> Non
     assert {row.cost for row in faced.rows if row.policy != "oracle"} == {4.0}
 
 
+def test_where_every_model_is_free_there_is_nothing_to_save() -> None:
+    """Nor a range of costs to take an area over."""
+    free = evaluate(router(), evolve(TEST, cost=np.zeros((1000, 2))), train=TRAIN, resamples=5)
+
+    assert free.row("router").cost == 0.0
+    assert (free.aiq, free.cost_at_quality) == (None, None)
+    assert free.pgr is not None
+
+
 def test_a_pair_may_be_named_and_a_pair_of_one_is_none() -> None:
     """A strong model that is worse leaves nothing to recover."""
     swapped = evaluate(router(), TEST, train=TRAIN, resamples=5, weak="strong", strong="weak")
