@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import click
@@ -85,13 +87,15 @@ def command(
     say(shares(report))
     number = len(outcomes if everything else taught)
     say(f"saved to {folder}: {', '.join(p.place for p in learners)}, from {number:,} queries")
-    if out is None and found.router.artefacts is None:
-        say(f"to use it, {_advice(found)}")
+    named = found.router.artefacts
+    if named is None or (found.folder / named).resolve() != folder.resolve():
+        say(f"to use it, {_advice(found, folder)}")
 
 
-def _advice(config: Config) -> str:
-    """Return what to write so that the config finds its artefacts."""
-    if config.router.use is None:
-        return 'add to the config: router = { artefacts = "artefacts" }'
-    use = config.router.use
-    return f'write in the config: router = {{ use = "{use}", artefacts = "artefacts" }}'
+def _advice(config: Config, folder: Path) -> str:
+    """Return what to write so that the config finds its artefacts in *folder*."""
+    place = json.dumps(os.path.relpath(folder, config.folder), ensure_ascii=False)
+    if config.router.use is None and config.router.artefacts is None:
+        return f"add to the config: router = {{ artefacts = {place} }}"
+    use = f"use = {json.dumps(config.router.use)}, " if config.router.use else ""
+    return f"write in the config: router = {{ {use}artefacts = {place} }}"

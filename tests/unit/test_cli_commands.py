@@ -367,6 +367,18 @@ def test_train_says_which_line_makes_the_config_find_it(config: Path, outcomes: 
     assert LLMRouter(config).decide("prove lemma 5 of the theory").model.name == "large"
 
 
+def test_train_says_which_line_makes_the_config_find_another_folder(
+    config: Path, outcomes: Path
+) -> None:
+    """With --out, the config still names the folder of before; with its own, all is well."""
+    other = run("train", config, outcomes, "--out", config.parent / "there")
+    own = run("train", config, outcomes, "--out", config.parent / "learned")
+
+    line = 'write in the config: router = { use = "knn", artefacts = "there" }'
+    assert f"to use it, {line}" in other.stderr
+    assert "to use it" not in own.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
