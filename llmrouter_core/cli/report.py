@@ -85,10 +85,17 @@ def details(report: Report) -> list[Table]:
 
 
 def shares(report: Report) -> str:
-    """Return in one line which models the router sends the queries to, and how many there are."""
+    """Return which models the router sends the queries to, how many, and if scores are missing."""
     used = sorted(report.rows[0].shares.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{model} {share:.0%}" for model, share in used if share > 0)
-    return f"{report.queries:,} queries; the router sends them to: {listed}"
+    line = f"{report.queries:,} queries; the router sends them to: {listed}"
+    few, many = (pick(row.answered for row in report.rows) for pick in (min, max))
+    if few < many:
+        line += (
+            f"\nscores are missing: each policy's quality is over the queries it has one for, "
+            f"{few:,} to {many:,}; a gain is over those that both have"
+        )
+    return line
 
 
 def keep(report: Report, folder: Path) -> Path:

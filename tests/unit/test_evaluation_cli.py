@@ -145,6 +145,26 @@ def test_the_answers_a_solver_may_read_skip_the_rows_that_were_skipped(tmp_path:
         texts(router, path, skip_bad=False)
 
 
+def test_missing_scores_are_told_because_policies_then_differ_in_queries(
+    folder: Path, tmp_path: Path
+) -> None:
+    """An answer that was cut has no score, so the oracle itself may look worse than the router."""
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text("utf-8").splitlines()]
+    for row in rows[:20]:
+        if row["model"] == "sim-large":
+            row["status"] = "truncated"
+            del row["score"]
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    train = ("--train", folder / "train.jsonl", "--resamples", 10)
+
+    cut = run("evaluate", folder / "careful.toml", path, *train)
+
+    assert "scores are missing: each policy's quality is over the queries it has" in cut.stderr
+    assert "110 to 120; a gain is over those that both have" in cut.stderr
+    assert "scores are missing" not in evaluated(folder).stderr
+
+
 def compared(folder: Path, *more: object) -> Result:
     paths = (folder / "careful.toml", folder / "thrifty.toml", folder / "test.jsonl")
     return run("compare", *paths, "--train", folder / "train.jsonl", "--resamples", 50, *more)
