@@ -20,7 +20,7 @@ from llmrouter_core.cli.console import (
 )
 from llmrouter_core.cli.evaluate import texts
 from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
-from llmrouter_core.cli.report import table
+from llmrouter_core.cli.report import missing, table
 from llmrouter_core.evaluation import Report
 from llmrouter_core.evaluation.versus import Comparison, Duel, versus
 from llmrouter_core.router import LLMRouter
@@ -118,6 +118,8 @@ def _show(found: Comparison) -> None:
         out.print(_duel(duel))
         out.print()
     say(f"{found.queries:,} queries; 95 % intervals in brackets, paired")
+    for sentence in missing(found.rows):
+        say(sentence)
 
 
 def _verdict(duel: Duel) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from llmrouter_core.errors import DatasetError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from llmrouter_core.evaluation import Figure, Interval, Report
+    from llmrouter_core.evaluation import Figure, Interval, Report, Row
 
 FILE = "report.json"
 """Name of a report in the folder of a run."""
@@ -88,14 +89,19 @@ def shares(report: Report) -> str:
     """Return which models the router sends the queries to, how many, and if scores are missing."""
     used = sorted(report.rows[0].shares.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{model} {share:.0%}" for model, share in used if share > 0)
-    line = f"{report.queries:,} queries; the router sends them to: {listed}"
-    few, many = (pick(row.answered for row in report.rows) for pick in (min, max))
-    if few < many:
-        line += (
-            f"\nscores are missing: each policy's quality is over the queries it has one for, "
-            f"{few:,} to {many:,}; a gain is over those that both have"
-        )
-    return line
+    told = f"{report.queries:,} queries; the router sends them to: {listed}"
+    return "\n".join([told, *missing(report.rows)])
+
+
+def missing(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence where not every policy has a score for the same queries, else nothing."""
+    few, many = (pick(row.answered for row in rows) for pick in (min, max))
+    if few == many:
+        return []
+    return [
+        f"scores are missing: each policy's quality is over the queries it has one for, "
+        f"{few:,} to {many:,}; a gain is over those that both have"
+    ]
 
 
 def keep(report: Report, folder: Path) -> Path:

@@ -202,3 +202,25 @@ def test_what_cannot_be_compared_is_a_sentence(
 
     assert done.exit_code == 2
     assert reason in done.stderr
+
+
+def test_policies_that_answer_different_queries_are_named() -> None:
+    """Means over different queries do not compare; whoever prints them says so."""
+    from llmrouter_core.cli.report import missing
+    from llmrouter_core.evaluation import Row
+
+    def row(answered: int) -> Row:
+        return Row(
+            policy="p",
+            quality=0.5,
+            quality_interval=(0.4, 0.6),
+            cost=None,
+            cost_interval=None,
+            gain=0.0,
+            gain_interval=(0.0, 0.0),
+            shares={},
+            answered=answered,
+        )
+
+    assert missing([row(20), row(20)]) == []
+    assert "14 to 20" in missing([row(20), row(14)])[0]

@@ -51,11 +51,11 @@ def limits(run: Run) -> Items:
         f"Intervals come from {count(report.resamples)} bootstrap resamples of the queries. They "
         "cover the luck of the draw of queries, not that of training anew.",
     ]
-    lost = report.queries - router.answered
-    if lost > 0:
+    few = min(row.answered for row in report.rows)
+    if few < report.queries:
         found.append(
-            f"For {count(lost)} of {count(report.queries)} queries no score of the router's "
-            "answer is recorded: they count for no side."
+            f"Scores are missing: each policy's mean is over the queries it has one for, from "
+            f"{count(few)} of {count(report.queries)} on; a gain is over those both sides have."
         )
     if router.answered < FEWEST:
         found.append(f"Fewer than {FEWEST} queries were scored: intervals are too narrow.")
