@@ -19,7 +19,7 @@ from llmrouter_core.cli.console import (
     say,
 )
 from llmrouter_core.cli.evaluate import texts
-from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
+from llmrouter_core.cli.outcomes import read_outcomes, replay_options
 from llmrouter_core.cli.report import missing, table
 from llmrouter_core.evaluation import Report
 from llmrouter_core.evaluation.versus import Comparison, Duel, versus
@@ -35,22 +35,7 @@ if TYPE_CHECKING:
     epilog=example("llmrouter compare knn.toml plain.toml test.jsonl --train train.jsonl")
 )
 @click.argument("configs", nargs=-1, required=True, type=Path, metavar="CONFIG CONFIG… DATA")
-@click.option(
-    "--train",
-    "train",
-    type=Path,
-    required=True,
-    help="The outcomes the routers learned from: they say which single model is best.",
-)
-@click.option(
-    "--resamples",
-    type=click.IntRange(1, 100_000),
-    default=1000,
-    show_default=True,
-    help="Bootstrap resamples behind the intervals.",
-)
-@click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
-@skip_bad_option
+@replay_options
 @click.option("--json", "json_", is_flag=True, help="Print the comparison as JSON.")
 def command(
     configs: tuple[Path, ...],

@@ -16,7 +16,7 @@ from llmrouter_core.cli.console import (
     progress,
     say,
 )
-from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
+from llmrouter_core.cli.outcomes import read_outcomes, replay_options
 from llmrouter_core.evaluation import Report, evaluate
 from llmrouter_core.outcomes import Repairs, rows
 from llmrouter_core.router import LLMRouter
@@ -25,21 +25,7 @@ from llmrouter_core.router import LLMRouter
 @click.command(epilog=example("llmrouter evaluate router.toml test.jsonl --train train.jsonl"))
 @config_argument
 @click.argument("data", type=Path)
-@click.option(
-    "--train",
-    "train",
-    type=Path,
-    required=True,
-    help="The outcomes the router learned from: they say which single model is best.",
-)
-@click.option(
-    "--resamples",
-    type=click.IntRange(1, 100_000),
-    default=1000,
-    show_default=True,
-    help="Bootstrap resamples behind the intervals.",
-)
-@click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
+@replay_options
 @click.option("--weak", metavar="MODEL", help="Weak model of RouteLLM's figures: the cheapest.")
 @click.option(
     "--strong", metavar="MODEL", help="Strong model of RouteLLM's figures: the best single one."
@@ -48,7 +34,6 @@ from llmrouter_core.router import LLMRouter
     "--full", is_flag=True, help="Show regret, curve, models, calibration and tasks too."
 )
 @click.option("--out", type=Path, metavar="DIR", help="Write report.json into this folder.")
-@skip_bad_option
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 def command(
     config: Path,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from llmrouter_core.cli.console import printable, say, warn
 from llmrouter_core.dataset import Dataset
 from llmrouter_core.outcomes import Repairs
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 DROPPED = "dropped: "
 
@@ -17,6 +21,25 @@ skip_bad_option = click.option(
     is_flag=True,
     help="Leave out rows that are damaged, and say how many and which.",
 )
+
+
+def replay_options(command: Command) -> Command:
+    """Add what every replay is told: --train, --resamples, --seed and --skip-bad."""
+    train = click.option(
+        "--train",
+        type=Path,
+        required=True,
+        help="The outcomes that were learned from: they say which single model is best.",
+    )
+    resamples = click.option(
+        "--resamples",
+        type=click.IntRange(1, 100_000),
+        default=1000,
+        show_default=True,
+        help="Bootstrap resamples behind the intervals.",
+    )
+    seed = click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
+    return train(resamples(seed(skip_bad_option(command))))
 
 
 def read_outcomes(path: Path, skip_bad: bool) -> Dataset:

@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 from random import Random
 
+from llmrouter_plugin_sim.families.expressions import Malformed, Parser, tokens_of
 from llmrouter_plugin_sim.problems import Family, Level, Problem
 
 _LEAD = re.compile(
@@ -21,23 +22,10 @@ _TOKEN = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?(?![\d.])|[-+*/()])")
 _LONGEST = 60  # tokens; every parenthesis is one, so recursion stays shallow
 
 
-class _Malformed(Exception):
-    """The text is not an expression."""
-
-
-class _Parser:
+class _Parser(Parser[Fraction]):
     """Recursive descent over sums, products and parentheses, exact in fractions."""
 
-    def __init__(self, tokens: list[str]) -> None:
-        self.tokens = [*tokens, ""]
-
-    def value(self) -> Fraction:
-        result = self._sum()
-        if self.tokens != [""]:
-            raise _Malformed
-        return result
-
-    def _sum(self) -> Fraction:
+    def outermost(self) -> Fraction:
         total = self._product()
         while self.tokens[0] in ("+", "-"):
             sign = 1 if self.tokens.pop(0) == "+" else -1
@@ -50,7 +38,7 @@ class _Parser:
             divide = self.tokens.pop(0) == "/"
             factor = self._atom()
             if divide and not factor:
-                raise _Malformed
+                raise Malformed
             total = total / factor if divide else total * factor
         return total
 
@@ -59,25 +47,10 @@ class _Parser:
         if part == "-":
             return -self._atom()
         if part == "(":
-            inner = self._sum()
-            if self.tokens.pop(0) != ")":
-                raise _Malformed
-            return inner
+            return self.closed()
         if not part[:1].isdigit():
-            raise _Malformed
+            raise Malformed
         return Fraction(part)
-
-
-def _tokens(text: str) -> list[str] | None:
-    tokens: list[str] = []
-    place = 0
-    while place < len(text):
-        found = _TOKEN.match(text, place)
-        if found is None or len(tokens) == _LONGEST:
-            return None
-        tokens.append(found[1])
-        place = found.end()
-    return tokens
 
 
 def shown(value: Fraction) -> str:
@@ -92,12 +65,12 @@ def _read(text: str) -> Problem | None:
     expression = text[lead.end() if lead else 0 :].rstrip(" \n?.=!")
     for pattern, sign in _WORDS:
         expression = pattern.sub(f" {sign} ", expression)
-    tokens = _tokens(expression.strip())
+    tokens = tokens_of(expression.strip(), _TOKEN, _LONGEST)
     if not tokens or not any(part in "+-*/" for part in tokens[1:]):
         return None
     try:
         value = _Parser(tokens).value()
-    except _Malformed:
+    except Malformed:
         return None
     numbers = [part for part in tokens if part[0].isdigit()]
     digits = max(len(part) for part in numbers)

@@ -4,6 +4,7 @@ import itertools
 import re
 from random import Random
 
+from llmrouter_plugin_sim.families.expressions import Malformed, Parser, tokens_of
 from llmrouter_plugin_sim.problems import Family, Level, Problem
 
 _ADJECTIVES = (
@@ -31,23 +32,10 @@ _TOKEN = re.compile(r"\s*((?:true|false|and|or|not)(?![a-z])|[()])", re.IGNORECA
 _LONGEST = 40  # tokens; bounds the recursion
 
 
-class _Malformed(Exception):
-    """The text is not an expression."""
-
-
-class _Parser:
+class _Parser(Parser[bool]):
     """Recursive descent over `or`, `and`, `not` and parentheses, binding in that order."""
 
-    def __init__(self, tokens: list[str]) -> None:
-        self.tokens = [*tokens, ""]
-
-    def value(self) -> bool:
-        result = self._either()
-        if self.tokens != [""]:
-            raise _Malformed
-        return result
-
-    def _either(self) -> bool:
+    def outermost(self) -> bool:
         result = self._both()
         while self.tokens[0] == "or":
             self.tokens.pop(0)
@@ -66,25 +54,10 @@ class _Parser:
         if part == "not":
             return not self._atom()
         if part == "(":
-            inner = self._either()
-            if self.tokens.pop(0) != ")":
-                raise _Malformed
-            return inner
+            return self.closed()
         if part not in ("true", "false"):
-            raise _Malformed
+            raise Malformed
         return part == "true"
-
-
-def _tokens(text: str) -> list[str] | None:
-    tokens: list[str] = []
-    place = 0
-    while place < len(text):
-        found = _TOKEN.match(text, place)
-        if found is None or len(tokens) == _LONGEST:
-            return None
-        tokens.append(found[1].lower())
-        place = found.end()
-    return tokens
 
 
 def _read(text: str) -> Problem | None:
@@ -93,12 +66,12 @@ def _read(text: str) -> Problem | None:
 
 def _truth(text: str) -> Problem | None:
     found = _BOOLEAN.fullmatch(text)
-    tokens = _tokens(found["e"].strip()) if found else None
+    tokens = tokens_of(found["e"].strip(), _TOKEN, _LONGEST) if found else None
     if not tokens or len(tokens) < 2:
         return None
     try:
         value = _Parser(tokens).value()
-    except _Malformed:
+    except Malformed:
         return None
     operators = sum(part in ("and", "or", "not") for part in tokens)
     return Problem(
