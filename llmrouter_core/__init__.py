@@ -34,6 +34,7 @@ from llmrouter_core.errors import (
 )
 from llmrouter_core.hooks import Call, Solve, hookimpl
 from llmrouter_core.router import LLMRouter
+from llmrouter_core.scoring import named_score
 from llmrouter_core.secret import Secret
 from llmrouter_core.session import Session
 from llmrouter_core.types import (
@@ -111,6 +112,7 @@ __all__ = [
     "Usage",
     "evaluate",
     "hookimpl",
+    "named_score",
 ]
 
 _LATER = {

@@ -322,3 +322,11 @@ class _Builder:
             skipped=skipped,
             **matrices,
         )
+
+
+def means(values: Floats) -> Floats:
+    """Return the mean of each column of (n, m), NaN where nothing in it is known, (m,)."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

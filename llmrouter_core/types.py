@@ -91,6 +91,17 @@ class Model:
             self.name,
         )
 
+    @property
+    def reverse_scale(self) -> tuple[float, float, float, str]:
+        """Sort key from large to small: all parameters, active ones, price, then name.
+
+        What is unknown sorts last.
+        """
+        active, size, price, name = self.scale
+        known = (0.0 if part == float("inf") else part for part in (size, active, price))
+        size, active, price = known
+        return -size, -active, -price, name
+
 
 def _text_of(message: Message) -> str:
     """Return the text of one chat message, whose content may be a list of typed parts."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, frozen
 
+from llmrouter_core.dataset import means
 from llmrouter_core.errors import DatasetError
 from llmrouter_core.evaluation import curves
 from llmrouter_core.evaluation.calibrating import calibration
@@ -21,7 +22,6 @@ from llmrouter_core.evaluation.policies import (
     baselines,
     best_single,
     expected,
-    means,
     one_hot,
 )
 from llmrouter_core.evaluation.recovering import Pair, pair_of

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
+from llmrouter_core.dataset import means
 from llmrouter_core.types import Floats, Model
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def baselines(
     if pool:
         small = min(range(m), key=lambda j: pool[j].scale)
         policies["smallest"] = one_hot(np.full(n, small), m)
-        large = min(range(m), key=lambda j: _descending(pool[j]))
+        large = min(range(m), key=lambda j: pool[j].reverse_scale)
         policies["largest"] = one_hot(np.full(n, large), m)
     best = best_single(train)
     policies["best single"] = one_hot(np.full(n, best), m)
@@ -86,23 +87,9 @@ def _best_by_task(test: Dataset, train: Dataset, best: int) -> Any:
     return np.array([chosen[task] for task in test.tasks], np.intp)
 
 
-def _descending(model: Model) -> tuple[float, float, float, str]:
-    """Return a sort key from large to small; what is unknown sorts last."""
-    active, size, price, name = (0.0 if part == float("inf") else part for part in model.scale)
-    return -float(size), -float(active), -float(price), str(name)
-
-
 def expected(share: Floats, quality: Floats, costs: Floats) -> Outcome:
     """Return what a policy gets that gives each model its *share* of a query, (n, m)."""
     return Outcome(quality=_expected(share, quality), cost=_expected(share, costs), shares=share)
-
-
-def means(values: Floats) -> Floats:
-    """Return the mean of each column, NaN where nothing in it is known, (m,)."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def one_hot(columns: Any, m: int) -> Floats:

@@ -13,7 +13,7 @@ LAYERS = [
     {"errors"},
     {"secret"},
     {"types"},
-    {"hooks", "tasks"},
+    {"hooks", "scoring", "tasks"},
     {"tables", "catalogue", "structuring"},
     {"recipes", "guarding"},
     {"outcomes", "splitting"},

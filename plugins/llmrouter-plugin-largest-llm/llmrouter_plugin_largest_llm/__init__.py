@@ -19,11 +19,5 @@ class LargestLlmSelector:
         self, queries: Sequence[Query], models: Sequence[Model], scores: Mapping[str, Scores]
     ) -> Ints:
         """Return the same order for every query, (n, m)."""
-        order = sorted(range(len(models)), key=lambda column: _descending(models[column]))
+        order = sorted(range(len(models)), key=lambda column: models[column].reverse_scale)
         return np.tile(np.array(order, dtype=np.intp), (len(queries), 1))  # (m,) -> (n, m)
-
-
-def _descending(model: Model) -> tuple[float, float, float, str]:
-    """Return a sort key from large to small; what is unknown sorts last."""
-    active, size, price, name = (0.0 if part == float("inf") else part for part in model.scale)
-    return -float(size), -float(active), -float(price), str(name)

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from attrs import define, evolve, field, validators
 from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Request, Scores, hookimpl
+from llmrouter_core.dataset import means
 
 Found = list[Scores | tuple[Scores, ...] | None]
 
@@ -70,13 +71,13 @@ class PriceScorer:
         """Return a scorer that knows each model's mean length, mean cost and tokenizer."""
         characters = np.array([[float(_characters(query))] for query in dataset.queries])  # (n, 1)
         read = np.where(np.isnan(dataset.input_tokens), np.nan, characters)
-        tokens = _means(dataset.input_tokens)
+        tokens = means(dataset.input_tokens)
         return self.restore(
             {
                 "models": np.array(dataset.models, dtype=np.str_),
-                "output_tokens": _means(dataset.output_tokens),
-                "cost": _means(dataset.cost),
-                "characters_per_token": _means(read) / np.where(tokens > 0, tokens, np.nan),
+                "output_tokens": means(dataset.output_tokens),
+                "cost": means(dataset.cost),
+                "characters_per_token": means(read) / np.where(tokens > 0, tokens, np.nan),
             }
         )
 
@@ -104,11 +105,3 @@ def _predicted(found: Found, name: str) -> Floats | None:
             if scores is not None and scores.name == name:
                 return scores.values
     return None
-
-
-def _means(values: Floats) -> Floats:
-    """Return each column's mean over its known cells, NaN where it has none."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    count = known.sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

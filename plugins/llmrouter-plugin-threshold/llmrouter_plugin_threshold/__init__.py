@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import define, field, validators
-from llmrouter_core import ConfigError, Floats, Ints, Model, Query, Scores, hookimpl
+from llmrouter_core import Floats, Ints, Model, Query, Scores, hookimpl, named_score
 
 
 @define(eq=False, kw_only=True)
@@ -34,16 +34,7 @@ class ThresholdSelector:
         self, queries: Sequence[Query], models: Sequence[Model], scores: Mapping[str, Scores]
     ) -> Ints:
         """Return every model for every query, best first, (n, m)."""
-        if self.quality not in scores:
-            found = ", ".join(scores) or "none"
-            raise ConfigError(
-                "router",
-                [
-                    f"no scorer predicts '{self.quality}' (there is: {found}); "
-                    f"add a [scorer.{self.quality}] @ selector"
-                ],
-            )
-        values = scores[self.quality].values
+        values = named_score(scores, self.quality, "selector").values
         quality = np.where(np.isnan(values), -np.inf, values)  # (n, m)
         if self.slack is None:
             bar: float | Floats = self.good_enough

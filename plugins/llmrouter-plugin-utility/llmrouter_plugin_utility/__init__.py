@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import define, field, validators
-from llmrouter_core import ConfigError, Floats, Ints, Model, Query, Scores, hookimpl
+from llmrouter_core import ConfigError, Floats, Ints, Model, Query, Scores, hookimpl, named_score
 
 
 @define(eq=False, kw_only=True)
@@ -56,15 +56,15 @@ class UtilitySelector:
         return np.lexsort((spent, -utility), axis=-1).astype(np.intp, copy=False)
 
     def _quality(self, scores: Mapping[str, Scores]) -> Floats:
-        predicted = _named(scores, self.quality, "selector.quality")
+        predicted = named_score(scores, self.quality, "selector.quality")
         if self.caution and predicted.std is not None:
             return predicted.values - self.caution * predicted.std
         return predicted.values
 
     def _spent(self, scores: Mapping[str, Scores], *, needed: bool) -> Floats:
-        spent = _known(_named(scores, self.cost, "selector.tradeoff").values)
+        spent = _known(named_score(scores, self.cost, "selector.tradeoff").values)
         if needed and self.second:
-            waited = _known(_named(scores, self.latency, "selector.second").values)
+            waited = _known(named_score(scores, self.latency, "selector.second").values)
             spent = spent + self.second * waited
         return spent
 
@@ -78,17 +78,6 @@ class UtilitySelector:
                     "query", [f"'tradeoff' must be a number from 0 to 1, got {knob!r} @ facts"]
                 )
         return np.array(knobs, dtype=float)[:, None]  # (n, 1)
-
-
-def _named(scores: Mapping[str, Scores], name: str, place: str) -> Scores:
-    """Return the score *name*, which the option at *place* cannot do without."""
-    if name not in scores:
-        found = ", ".join(scores) or "none"
-        raise ConfigError(
-            "router",
-            [f"no scorer predicts '{name}' (there is: {found}); add a [scorer.{name}] @ {place}"],
-        )
-    return scores[name]
 
 
 def _known(values: Floats) -> Floats:
