@@ -137,6 +137,11 @@ class Dataset:
         return len(self.queries)
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Text of each query."""
+        return tuple(query.text for query in self.queries)
+
+    @property
     def failures(self) -> int:
         """How many calls failed: were refused, timed out or broke."""
         codes = [STATUSES.index(status) for status in FAILED]
@@ -261,8 +266,7 @@ class Dataset:
             test: Share of the groups of each task that goes to test.
             seed: Seed of the draw.
         """
-        texts = [query.text for query in self.queries]
-        chosen = held_out(zip(self.groups, self.tasks, texts, strict=True), test, seed)
+        chosen = held_out(zip(self.groups, self.tasks, self.texts, strict=True), test, seed)
         held = np.array([group in chosen for group in self.groups], dtype=bool)
         return self.take(np.flatnonzero(~held)), self.take(np.flatnonzero(held))
 

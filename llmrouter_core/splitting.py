@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def held_out(queries: Iterable[tuple[str, str, str]], test: float, seed: int) -> set[str]:
@@ -19,6 +20,41 @@ def held_out(queries: Iterable[tuple[str, str, str]], test: float, seed: int) ->
     """
     if not 0 < test < 1:
         raise ValueError(f"'test' must be between 0 and 1: {test}")
+    strata: dict[str, list[list[str]]] = {}
+    for task, members in _clusters(queries):
+        strata.setdefault(task, []).append(members)
+    rng = np.random.default_rng(seed)
+    chosen: set[str] = set()
+    for _, clusters in sorted(strata.items()):
+        clusters.sort()
+        for i in rng.permutation(len(clusters))[: round(len(clusters) * test)]:
+            chosen.update(clusters[i])
+    return chosen
+
+
+def folds(queries: Iterable[tuple[str, str]], count: int, seed: int) -> NDArray[np.intp]:
+    """Return the fold of each query, (n,), from 0 to *count* - 1: whole groups, drawn at random.
+
+    Groups that share a text count as one, as for `held_out`.
+
+    Args:
+        queries: Group and text of each query.
+        count: How many folds; where there are fewer groups, some folds are empty.
+        seed: Seed of the draw.
+    """
+    listed = list(queries)
+    clusters = sorted(members for _, members in _clusters((g, "", t) for g, t in listed))
+    drawn = np.random.default_rng(seed).permutation(len(clusters)) % count
+    fold_of = {
+        group: int(fold)
+        for fold, members in zip(drawn, clusters, strict=True)
+        for group in members
+    }
+    return np.array([fold_of[group] for group, _ in listed], dtype=np.intp)
+
+
+def _clusters(queries: Iterable[tuple[str, str, str]]) -> list[tuple[str, list[str]]]:
+    """Return groups, those that share a text together, each with the task of its first group."""
     parent: dict[str, str] = {}
     task_of: dict[str, str] = {}
     asked_by: dict[int, str] = {}
@@ -30,17 +66,8 @@ def held_out(queries: Iterable[tuple[str, str, str]], test: float, seed: int) ->
     joined: dict[str, list[str]] = {}
     for group in parent:
         joined.setdefault(_root(parent, group), []).append(group)
-    strata: dict[str, list[list[str]]] = {}
-    for members in joined.values():
-        first = min(members)  # whatever the order of the queries
-        strata.setdefault(task_of[first], []).append(sorted(members))
-    rng = np.random.default_rng(seed)
-    chosen: set[str] = set()
-    for _, clusters in sorted(strata.items()):
-        clusters.sort()
-        for i in rng.permutation(len(clusters))[: round(len(clusters) * test)]:
-            chosen.update(clusters[i])
-    return chosen
+    # The first by name stands for its task, whatever the order of the queries.
+    return [(task_of[min(members)], sorted(members)) for members in joined.values()]
 
 
 def _root(parent: dict[str, str], group: str) -> str:

@@ -24,9 +24,12 @@ def template() -> Path:
     return packed if packed.is_dir() else here.parent
 
 
-def render(folder: Path, *, name: str, kind: str, summary: str, author: str) -> Path:
+def render(
+    folder: Path, *, name: str, kind: str, summary: str, author: str, family: str = ""
+) -> Path:
     """Write the plugin into *folder* and return its path; what is given is not checked.
 
+    The family of methods, the second of its keywords, is its kind where none is given.
     Neither the user's cookiecutter settings nor its record of past runs are touched.
     """
     from cookiecutter.generate import (  # type: ignore[import-untyped]
@@ -36,6 +39,7 @@ def render(folder: Path, *, name: str, kind: str, summary: str, author: str) -> 
     from cookiecutter.prompt import prompt_for_config  # type: ignore[import-untyped]
 
     given = {"name": name, "kind": kind, "summary": summary, "author": author}
+    given |= {"family": family} if family else {}
     source = template()
     context = generate_context(str(source / "cookiecutter.json"), extra_context=given)
     context["cookiecutter"] = prompt_for_config(context, no_input=True)

@@ -55,6 +55,7 @@ def law(house: Path, tmp_path: Path) -> Path:
         kind=kind_of(house) or "extension",
         summary=read(house)["project"]["description"],
         author="The LLMRouter developers",
+        family=read(house)["project"].get("keywords", ["", ""])[1],
     )
 
 
@@ -104,6 +105,7 @@ def test_the_model_house_is_packaged_byte_for_byte(tmp_path: Path) -> None:
         kind="selector",
         summary="Select the smallest model first",
         author="The LLMRouter developers",
+        family="fixed choice",
     )
 
     for name in ("pyproject.toml", "LICENSE", "tests/test_conformance.py"):

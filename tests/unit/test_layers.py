@@ -19,6 +19,7 @@ LAYERS = [
     {"outcomes", "splitting"},
     {"dataset"},
     {"training"},
+    {"learning"},
     {"config"},
     {"pipeline"},
     {"artefacts"},

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 from llmrouter_core import Floats, Ints
+
+Search: TypeAlias = Callable[[Floats, int], tuple[Ints, Floats]]
+"""From unit queries (n, d) and k to the rows of neighbours and their cosines, (n, k) each."""
 
 
 def unit(points: Floats, centre: Floats) -> Floats:

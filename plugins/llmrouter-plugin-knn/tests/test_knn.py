@@ -1,10 +1,12 @@
 """What is special about the kNN scorer."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llmrouter_core import Dataset, DatasetError, Floats, Model, NotFitted, Query
+from llmrouter_core import ConfigError, Dataset, DatasetError, Floats, Model, NotFitted, Query
 from llmrouter_plugin_knn import KnnScorer
 
 MODELS = [Model(name="a"), Model(name="b")]
@@ -60,7 +62,9 @@ def test_it_computes_what_the_equation_says(seed, k, shrinkage, temperature, mis
     points, quality = rng.normal(size=(30, 8)), rng.random((30, 2)).astype(np.float32)
     gaps = np.where(rng.random((30, 2)) < missing, np.nan, quality)
     gaps[:3] = quality[:3]
-    scorer = KnnScorer(k=k, shrinkage=shrinkage, temperature=temperature, targets=("quality",))
+    scorer = KnnScorer(
+        k=k, shrinkage=shrinkage, temperature=temperature, targets=("quality",), calibration="none"
+    )
     query = rng.normal(size=(1, 8)).astype(np.float32)
 
     [scores] = scorer.fit(dataset(points, gaps)).score([Query(text="?")], MODELS, query)
@@ -69,21 +73,6 @@ def test_it_computes_what_the_equation_says(seed, k, shrinkage, temperature, mis
         mean, std = by_hand(scorer, points, gaps[:, column], query[0])
         assert scores.values[0, column] == pytest.approx(mean, abs=2e-4)
         assert scores.std[0, column] == pytest.approx(std, abs=2e-3)
-
-
-def test_one_search_predicts_length_and_latency_too() -> None:
-    """Targets share their neighbours; one without any outcome is left out."""
-    rng = np.random.default_rng(0)
-    points = np.repeat(np.eye(2), 50, axis=0) + rng.normal(scale=0.01, size=(100, 2))
-    lengths = np.repeat([[10.0, 100.0], [1000.0, 200.0]], 50, axis=0)
-    fitted = KnnScorer(name="skill", shrinkage=0.01).fit(
-        dataset(points, rng.random((100, 2)), output_tokens=lengths)
-    )
-
-    skill, length = fitted.score([Query(text="?")], MODELS, np.array([[1, 0]], np.float32))
-
-    assert (skill.name, length.name) == ("skill", "output_tokens")
-    assert length.values[0] == pytest.approx([10, 100], rel=0.05)
 
 
 def test_columns_follow_the_pool_and_strangers_are_refused() -> None:
@@ -108,7 +97,10 @@ def test_few_neighbours_are_less_sure() -> None:
     query, embedding = [Query(text="?")], rng.normal(size=(1, 4)).astype(np.float32)
 
     errors = [
-        KnnScorer(k=k, temperature=10).fit(data).score(query, MODELS, embedding)[0].std.mean()
+        KnnScorer(k=k, temperature=10, calibration="none")
+        .fit(data)
+        .score(query, MODELS, embedding)[0]
+        .std.mean()
         for k in (5, 50, 400)
     ]
 
@@ -170,3 +162,45 @@ def test_how_many_queries_are_looked_at_at_a_time_changes_nothing(
     [one_by_one] = fitted.score(queries, MODELS, embeddings)
 
     assert np.allclose(whole.values, one_by_one.values, atol=1e-6)
+
+
+def test_an_approximate_search_finds_nearly_the_same() -> None:
+    """Read from all lists it is exact; read from few it finds most, and says the same queries."""
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(3)
+    points = np.repeat(rng.normal(size=(40, 16)), 50, axis=0) + rng.normal(size=(2000, 16)) / 3
+    data = dataset(points, rng.random((2000, 2)))
+    queries = [Query(text=str(i)) for i in range(20)]
+    embeddings = (points[:20] + 0.01).astype(np.float32)
+    options = {"k": 10, "calibration": "none"}
+
+    exact = KnnScorer(**options).fit(data)
+    [wanted] = exact.score(queries, MODELS, embeddings)
+    every = KnnScorer(search="approximate", probes=10**6, **options).fit(data)
+    [whole] = every.score(queries, MODELS, embeddings)
+    few = KnnScorer(search="approximate", probes=4, **options).fit(data)
+    [some] = few.restore(few.state()).score(queries, MODELS, embeddings)
+
+    np.testing.assert_allclose(whole.values, wanted.values, atol=1e-5)
+    assert np.isclose(some.values, wanted.values, atol=1e-5).mean() > 0.7
+    assert few.examples(queries[3], embeddings[3])[0]["id"] == data.ids[3]
+
+
+def test_few_points_are_searched_exactly_whatever_is_asked() -> None:
+    """Lists of a handful of points would only cost time."""
+    rng = np.random.default_rng(4)
+    data = dataset(rng.normal(size=(30, 4)), rng.random((30, 2)))
+
+    assert "lists" not in KnnScorer(search="approximate").fit(data).state()
+
+
+def test_without_faiss_an_approximate_search_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The extra has a name."""
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    rng = np.random.default_rng(5)
+    data = dataset(rng.normal(size=(1000, 4)), rng.random((1000, 2)))
+
+    with pytest.raises(ConfigError, match=r"llmrouter-plugin-knn\[ann\]"):
+        KnnScorer(search="approximate").fit(data)
