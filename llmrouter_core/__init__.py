@@ -33,6 +33,7 @@ from llmrouter_core.errors import (
     UnknownPlugin,
 )
 from llmrouter_core.hooks import Call, Solve, hookimpl
+from llmrouter_core.nesting import Embedder, Scorer
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.scoring import named_score
 from llmrouter_core.secret import Secret
@@ -81,6 +82,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Decision",
+    "Embedder",
     "Example",
     "Floats",
     "IncompleteStream",
@@ -99,6 +101,7 @@ __all__ = [
     "Refused",
     "Report",
     "Request",
+    "Scorer",
     "Scores",
     "Secret",
     "Session",

@@ -58,7 +58,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Secret):
         return {"env": value.env} if value.env else "•••"
     if attrs.has(type(value)):
-        return _fields(value)
+        kind, name = titled(type(value))
+        return {"use": name, **options(value)} if kind else _fields(value)
     if isinstance(value, Enum):
         return _plain(value.value)
     if isinstance(value, Path):

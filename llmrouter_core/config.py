@@ -307,7 +307,7 @@ def _spec(kind: str, name: str, table: Mapping[str, Any], problems: list[str]) -
         yield spec
 
 
-def _part(spec: Spec, entries: Iterable[Entry], problems: list[str], folder: Path) -> Part | None:
+def _part(spec: Spec, entries: Sequence[Entry], problems: list[str], folder: Path) -> Part | None:
     try:
         entry = find(entries, spec.kind, spec.use)
         plugin_class = entry.load()
@@ -323,7 +323,7 @@ def _part(spec: Spec, entries: Iterable[Entry], problems: list[str], folder: Pat
         return None
     if any(f.alias == "name" for f in attrs.fields(plugin_class) if f.init):
         options["name"] = spec.name
-    plugin = structure(options, plugin_class, spec.place, problems, folder)
+    plugin = structure(options, plugin_class, spec.place, problems, folder, tuple(entries))
     if plugin is None:
         return None
     label = f"{spec.kind} '{spec.name}' ({entry.distribution} {entry.version})"

@@ -261,6 +261,43 @@ class LLMRouter:
             tell(0.5 + 0.5 * done / len(learners))
         return self._with(fitted)
 
+    def notes(self) -> list[str]:
+        """Return what its parts have to say of what they learned, as sentences."""
+        tellers = [part.plugin for part in self.config.parts if hasattr(part.plugin, "notes")]
+        return [note for plugin in tellers for note in plugin.notes()]
+
+    def onboard(self, model: Model, dataset: Dataset) -> Self:
+        """Return a router whose pool has *model* too, learned from its answers to a few queries.
+
+        Nothing is learned anew of the others: each part that learns expresses the new model by
+        what it knows (its method `joined`). `llmrouter_core.learning.anchors` says which queries
+        tell most.
+
+        Args:
+            model: A model that is not in the pool.
+            dataset: Outcomes of *model* on the anchor queries; where the pool's own outcomes on
+                them are there too, they make it more exact.
+
+        Raises:
+            ConfigError: The pool has a model of that name, or a part cannot add one.
+            DatasetError: The data has no outcome of *model*.
+            NotFitted: The router was not trained.
+        """
+        from llmrouter_core.training import Trainable
+
+        if model.name in self._pool:
+            raise ConfigError(self.config.source, [f"it is in the pool already @ {model.name}"])
+        learners = [p for p in self.config.parts if isinstance(p.plugin, Trainable)]
+        unable = [part.place for part in learners if not hasattr(part.plugin, "joined")]
+        if unable:
+            problem = "it cannot add a model; train it again, with outcomes of the whole pool"
+            raise ConfigError(self.config.source, [f"{problem} @ {place}" for place in unable])
+        learned = dataset
+        if self.pipeline.wants_embeddings and learned.embeddings is None:
+            learned = evolve(learned, embeddings=self.pipeline.embed(learned.queries))
+        joined = {part.place: part.plugin.joined(learned, model.name) for part in learners}
+        return self._with(joined, models=(*self.models, model))
+
     def save(self, folder: str | Path) -> None:
         """Write what was learned into *folder*, replacing earlier artefacts there.
 
@@ -290,12 +327,12 @@ class LLMRouter:
         if restored:
             self.__dict__.update(self._with(restored).__dict__)
 
-    def _with(self, plugins: Mapping[str, Any]) -> Self:
-        """Return a router with the plugins at those places exchanged."""
+    def _with(self, plugins: Mapping[str, Any], models: tuple[Model, ...] | None = None) -> Self:
+        """Return a router with the plugins at those places exchanged, and other models if any."""
         parts = tuple(
             evolve(part, plugin=plugins.get(part.place, part.plugin)) for part in self.config.parts
         )
-        return self.of(evolve(self.config, parts=parts, models=self.models))
+        return self.of(evolve(self.config, parts=parts, models=models or self.models))
 
     # ------------------------------------------------------------------ opening and closing
 

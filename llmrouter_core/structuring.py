@@ -11,14 +11,25 @@ from functools import lru_cache
 from inspect import isclass
 from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
 import cattrs
 from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn
 
+from llmrouter_core.catalogue import VERBS, Entry, find
 from llmrouter_core.errors import ConfigError, LLMRouterError
+from llmrouter_core.nesting import Nested
 from llmrouter_core.secret import Secret
 
 if TYPE_CHECKING:
@@ -36,7 +47,12 @@ _TABLES = (dict, Mapping)
 
 
 def structure(
-    table: Mapping[str, Any], cls: type, place: str, problems: list[str], folder: Path
+    table: Mapping[str, Any],
+    cls: type,
+    place: str,
+    problems: list[str],
+    folder: Path,
+    entries: tuple[Entry, ...] = (),
 ) -> Any:
     """Return *table* as a *cls*; on failure append sentences to *problems* and return None.
 
@@ -46,9 +62,10 @@ def structure(
         place: Where *table* stands in the config.
         problems: Where to put what is wrong.
         folder: What relative paths are relative to.
+        entries: What is installed, for options that hold another part.
     """
     try:
-        fill = _converter(folder).get_structure_hook(cls)
+        fill = _converter(folder, entries).get_structure_hook(cls)
     except Exception as error:  # noqa: BLE001 - reading annotations may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         problems.append(
@@ -96,8 +113,11 @@ class _At(Exception):
 
 
 @lru_cache(maxsize=8)
-def _converter(folder: Path) -> Converter:
-    """Return the strict converter whose relative paths start in *folder*."""
+def _converter(folder: Path, entries: tuple[Entry, ...]) -> Converter:
+    """Return the strict converter whose relative paths start in *folder*.
+
+    Parts that options hold are found among *entries*.
+    """
     converter = cattrs.Converter()
     for primitive in (str, bool, int):
         converter.register_structure_hook(primitive, _exactly)
@@ -157,12 +177,26 @@ def _converter(folder: Path) -> Converter:
         )
         return lambda value, kind: value if isinstance(value, cls) else fill(_table(value), kind)
 
+    def part(value: Any, cls: Any) -> Any:
+        [kind] = (mark.kind for mark in get_args(cls)[1:] if isinstance(mark, Nested))
+        if attrs.has(type(value)) and hasattr(value, VERBS[kind]):
+            return value
+        options = {"use": value} if isinstance(value, str) else dict(_table(value))
+        use = options.pop("use", None)
+        if not isinstance(use, str) or not use.strip():
+            raise TypeError(f'which {kind}? add: use = "…"')
+        if "name" in options:
+            raise TypeError("unknown option 'name'; a part inside another has none")
+        plugin_class = find(entries, kind, use).load()
+        return converter.get_structure_hook(plugin_class)(options, plugin_class)
+
     shapes: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
         (lambda cls: _origin(cls) in _LISTS, several),
         (lambda cls: _origin(cls) in _TABLES, table),
         (lambda cls: _origin(cls) in (Union, UnionType), either),
         (lambda cls: _origin(cls) is Literal, _literal),
         (lambda cls: isclass(cls) and issubclass(cls, Enum), _member),
+        (_nested, part),
     )
     for fits, hook in shapes:
         converter.register_structure_hook_func(fits, hook)
@@ -182,6 +216,12 @@ def _resolve(cls: type) -> None:
     for item in attrs.fields(cls):
         if isinstance(item.type, str):  # as attrs.resolve_types does it
             object.__setattr__(item, "type", hints.get(item.name, Any))
+
+
+def _nested(cls: Any) -> bool:
+    """Return whether *cls* is the type of an option that holds another part."""
+    marks = get_args(cls)[1:] if get_origin(cls) is Annotated else ()
+    return any(isinstance(mark, Nested) for mark in marks)
 
 
 def _origin(cls: Any) -> Any:

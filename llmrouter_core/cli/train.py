@@ -85,6 +85,8 @@ def command(
         console().print(table(report))
     fitted.save(folder)
     say(shares(report))
+    for note in fitted.notes():
+        say(note)
     number = len(outcomes if everything else taught)
     say(f"saved to {folder}: {', '.join(p.place for p in learners)}, from {number:,} queries")
     named = found.router.artefacts

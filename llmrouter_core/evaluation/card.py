@@ -44,6 +44,7 @@ def card(
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
+        "notes": router.notes(),
         "train": _counts(train),
         "test": _counts(test),
         "resamples": report.resamples,

@@ -9,7 +9,8 @@ joins later is expressed by those that were learned.
 
 from llmrouter_core.learning.calibration import Calibration
 from llmrouter_core.learning.holding import Held, held_out
+from llmrouter_core.learning.joining import Joined, anchors
 from llmrouter_core.learning.ridge import Ridge
 from llmrouter_core.learning.scorer import LearnedScorer
 
-__all__ = ["Calibration", "Held", "LearnedScorer", "Ridge", "held_out"]
+__all__ = ["Calibration", "Held", "Joined", "LearnedScorer", "Ridge", "anchors", "held_out"]

@@ -34,7 +34,15 @@ class Held:
     spread: Floats
 
 
-def held_out(learn: Learn, dataset: Dataset, whole: Predict, folds: int, seed: int) -> Held:
+def held_out(
+    learn: Learn,
+    dataset: Dataset,
+    whole: Predict,
+    folds: int,
+    seed: int,
+    *,
+    fold: Ints | None = None,
+) -> Held:
     """Return what is predicted for queries of *dataset* by learning from the other folds.
 
     Folds are whole groups of queries, and equal texts stay together. The spread is the
@@ -47,8 +55,10 @@ def held_out(learn: Learn, dataset: Dataset, whole: Predict, folds: int, seed: i
         whole: What was learned from all of them.
         folds: How many folds.
         seed: Seed of the folds and of the queries that are looked at.
+        fold: The fold of each query, (n,), from 0 to *folds* - 1, where it is not to be drawn.
     """
-    fold = folds_of(zip(dataset.groups, dataset.texts, strict=True), folds, seed)
+    if fold is None:
+        fold = folds_of(zip(dataset.groups, dataset.texts, strict=True), folds, seed)
     rng = np.random.default_rng(seed)
     asked = np.sort(rng.permutation(len(dataset))[:PROBED])
     probe = dataset.take(asked)

@@ -103,7 +103,7 @@ class Ridge:
         """Return their standard errors, (n, c): `noise * sqrt(1 / count + x' G x)`."""
         seen = embeddings - self.centre
         along = np.square(seen @ self.basis)  # (n, r)
-        beyond = np.maximum(np.einsum("nd,nd->n", seen, seen) - along.sum(axis=1), 0.0)
+        beyond = np.maximum(np.square(seen).sum(axis=1) - along.sum(axis=1), 0.0)
         leverage = along @ self.gains + beyond * self.rest  # (n,)
         found: Floats = self.noise * np.sqrt(leverage[:, None] + 1 / np.maximum(self.count, 1.0))
         return found

@@ -250,8 +250,7 @@ class LearnedScorer:
         return fitted
 
     def notes(self) -> list[str]:
-        """Return what is worth knowing of what was learned, as sentences."""
-        self._known()
+        """Return what is worth knowing of what was learned, as sentences; none before training."""
         if self._calibrated is None or not self._calibrated.counts.any():
             return []
         one = self._calibrated

@@ -154,7 +154,8 @@ class Subject:
         if self.kind in NAMED:
             mine = {self.table()[0]: mine}
         tables[self.kind] = [mine] if self.kind == "extension" else mine
-        parts = load(tables, [entry, *_TOY_ENTRIES]).parts
+        others = [one for one in self.house.known if one != entry]  # its options may hold parts
+        parts = load(tables, [entry, *others, *_TOY_ENTRIES]).parts
         return next(part.plugin for part in parts if part.entry is entry)
 
     def fresh(self) -> Any:

@@ -81,6 +81,12 @@ class PriceScorer:
             }
         )
 
+    def joined(self, dataset: Dataset, name: str) -> Self:
+        """Return a scorer that knows the means of model *name* too, from *dataset*."""
+        own = self.fit(dataset.for_models([name])).state()
+        known = self._state or self.fit(dataset.for_models([])).state()
+        return self.restore({key: np.append(known[key], own[key]) for key in own})
+
     def state(self) -> Arrays:
         """Return the means, (m,) each."""
         return self._state
