@@ -7,201 +7,249 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from sets import TITLES
 
-from llmrouter_core import Dataset, Model, Report
-from llmrouter_core.evaluation import Figure
-
-QUALITY_FIRST = "knn, quality first"
-RANDOM = "random scores"
-
-_SETS = {
-    "llmrouter": "LLMRouter example data",
-    "routerbench": "RouterBench (ARC-C, MBPP, WinoGrande)",
-    "zeroeval": "ZeroEval (GSM8K, CRUX, MATH-L5)",
-    "bfcl": "Berkeley Function-Calling Leaderboard",
-    "mmlu_pro": "MMLU-Pro",
-    "routellm": "RouteLLM (MMLU, GSM8K, MT-bench)",
-}
+AUTO, BEST, ZERO = "auto", "best single", "zero router"
+_UPSTREAM = "upstream "
 
 _HOW = """\
-Every router is used as its house ships it, over `hashing` embeddings, with every option at its
-default; nothing was tuned on rows that are shown as *test*. Brackets hold 95 % percentile
-bootstrap intervals over groups of equal queries, paired. *Gain* is over *best single*, the model
-with the best mean score on the train rows. The *zero router* tosses a coin between two single
-models so that it costs what the knn recipe costs; it is chosen on the test rows, which flatters
-it. *knn*, *threshold* and *utility* share their predictions and differ in what they do with them,
-so PGR tells them apart and APGR, which is about the order of predictions, does not. What the
-figures mean is in [Train and evaluate](train-and-evaluate.md).
+Every house is used as it ships, every option at its default, over the same embeddings
+({embeddings}); the defaults were chosen on train rows. *Test* is the mean of {seeds} seeds over
+the test rows; *folds* decides each train row by a router that learned from the others of {folds}
+folds, and has many more rows. Figures are in %, brackets hold 95 % percentile bootstrap
+intervals over groups of equal queries. *Gain* is over best single, the model with the best mean
+score on the rows that were learned from, and paired. AIQ is the area under the cost-quality curve
+along the knob (RouterBench, arXiv 2403.12031); *AIQ gain* is over the Zero router, the best that
+coins between single models can do. Random, round-robin, smallest and largest have no knob.
+`llm-judge` and `rules` are not here: the one needs a model that answers, the other rules.
 """
 
 
-@frozen(kw_only=True)
-class Measured:
-    """What was measured on one set.
-
-    Attributes:
-        name: What the set is called.
-        models: The pool.
-        train: Train rows.
-        test: Test rows.
-        leaked: Test rows left out because their text is among the train rows.
-        reports: The evaluation of each router on the test rows.
-        folds: The figures over the five folds.
-    """
-
-    name: str
-    models: list[Model]
-    train: Dataset
-    test: Dataset
-    leaked: int
-    reports: dict[str, Report]
-    folds: Report
+def write(done: list[dict[str, Any]], options: Any) -> None:
+    """Print the section on quality, and put it into the page of *options* if there is one."""
+    text = section(done, options)
+    print(text)
+    if options.out is not None:
+        place(options.out, "Quality", text)
 
 
-def section(all_measured: list[Measured], published: list[str], options: Any) -> str:
-    """Return the section on quality as Markdown."""
+def section(done: list[dict[str, Any]], options: Any) -> str:
+    """Return the section as Markdown."""
+    how = _HOW.format(embeddings=options.embeddings, seeds=options.seeds, folds=options.folds)
     lines = [
         "## Quality",
         "",
         "Made by one command, from recorded outcomes that are not part of this project:",
         "",
         "```text",
-        "python tests/benchmarks/quality.py FOLDER… --out docs/benchmarks.md "
-        f"--seed {options.seed} --resamples {options.resamples} --folds {options.folds}",
+        f"python tests/benchmarks/quality.py FOLDER… --embeddings {options.embeddings} "
+        f"--seeds {options.seeds} --folds {options.folds} --resamples {options.resamples} "
+        "--peers peers.json --out docs/benchmarks.md",
         "```",
         "",
-        *prose(_HOW),
+        *how.splitlines(),
         "",
+        *_averages(done),
+        *_unseen(done),
+        *_peers(done),
     ]
-    for measured in all_measured:
-        lines += _set(measured)
-    return "\n".join([*lines, *published])
+    for one in done:
+        lines += _set(one)
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _set(measured: Measured) -> list[str]:
-    """Return the tables of one set."""
-    leaked = f" ({measured.leaked} more stand among the train rows)" if measured.leaked else ""
+def _averages(done: list[dict[str, Any]]) -> list[str]:
+    """Return every house's mean over the sets, and what `auto` has over it."""
     lines = [
-        f"### {_SETS.get(measured.name, measured.name)}",
+        f"### Averages over {len(done)} sets",
         "",
-        f"{len(measured.train):,} train and {len(measured.test):,} test queries{leaked}, "
-        f"{len(measured.models)} models, {len(set(measured.test.tasks))} tasks.",
+        "| router | gain, test | gain, folds | AIQ gain, test | AIQ gain, folds "
+        "| auto above it, score, folds | auto above it, AIQ, folds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    priced = [one for one in done if one["test"].aiq]
+    for name in [*_shared(done, "folds"), BEST]:
+        cells = []
+        for view in ("test", "folds"):
+            cells.append(_mean([one[view].score[name] - one[view].score[BEST] for one in done]))
+        for view in ("test", "folds"):
+            cells.append(
+                _mean([one[view].aiq[name] - one[view].aiq[ZERO] for one in priced])
+                if all(name in one[view].aiq for one in priced)
+                else "-"
+            )
+        cells.append(_mean([one["folds"].score[AUTO] - one["folds"].score[name] for one in done]))
+        rival = ZERO if name == BEST else name
+        cells.append(
+            _mean([one["folds"].aiq[AUTO] - one["folds"].aiq[rival] for one in priced])
+            if all(rival in one["folds"].aiq for one in priced)
+            else "-"
+        )
+        lines.append(f"| {_bold(name)} | {' | '.join(cells)} |")
+    return [*lines, "", f"AIQ over the {len(priced)} sets whose costs are known.", ""]
+
+
+def _unseen(done: list[dict[str, Any]]) -> list[str]:
+    """Return the table of tasks that were left out of training."""
+    found = [one for one in done if one["unseen"] is not None]
+    if not found:
+        return []
+    routers = list(found[0]["unseen"].facts)
+    lines = [
+        "### Tasks never seen in training",
         "",
-        "On the test rows:",
+        "Each task is left out of training in turn and all of its rows are decided; gain over the",
+        "best single model of the rows that were learned from.",
         "",
-        "| policy | quality, % | $ per 1,000 queries | gain over best single | regret |",
-        "|---|---|---|---|---|",
+        f"| set | rows | {' | '.join(routers)} | auto above linear | auto above knn |",
+        "|---|---|" + "---|" * (len(routers) + 2),
     ]
-    shown = [(f"**{name}**", one.rows[0]) for name, one in measured.reports.items()]
-    fixed = measured.reports["knn"].rows[1:]
-    lines += [
-        f"| {name} | {_share(row.quality, row.quality_interval)} | "
-        f"{_dollars(row.cost, row.cost_interval)} | "
-        f"{_share(row.gain, row.gain_interval, '+')} | "
-        f"{_share(row.regret, row.regret_interval)} |"
-        for name, row in [*shown, *((row.policy, row) for row in fixed)]
-    ]
-    lines += ["", *_curves(measured), "", *_pairs(measured), "", *_trust(measured), ""]
-    lines += [
-        f"Five folds over the {len(measured.train):,} train rows:",
-        "",
-        "| policy | quality, % | gain over best single | regret |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row.policy} | {_share(row.quality, row.quality_interval)} | "
-        f"{_share(row.gain, row.gain_interval, '+')} | "
-        f"{_share(row.regret, row.regret_interval)} |"
-        for row in measured.folds.rows
-    ]
+    for one in found:
+        view = one["unseen"]
+        gains = [_figure(view.score[name] - view.score[BEST]) for name in routers]
+        gains += [_figure(view.score[AUTO] - view.score[name]) for name in ("linear", "knn")]
+        lines.append(f"| {_title(one)} | {view.queries:,} | {' | '.join(gains)} |")
+    views = [one["unseen"] for one in found]
+    means = [_mean([v.score[name] - v.score[BEST] for v in views]) for name in routers]
+    means += [_mean([v.score[AUTO] - v.score[name] for v in views]) for name in ("linear", "knn")]
+    lines.append(f"| **average** | | {' | '.join(means)} |")
     return [*lines, ""]
 
 
-def _curves(measured: Measured) -> list[str]:
-    """Return the figures of the curve of each router that has one."""
-    found = {name: one for name, one in measured.reports.items() if one.aiq is not None}
-    if not found:
-        return ["Costs are not known, so there is no curve in dollars."]
-    zero = next(iter(found.values())).zero_aiq
+def _peers(done: list[dict[str, Any]]) -> list[str]:
+    """Return our houses beside the routers of the same name of the original library."""
+    names = [n for n in _shared(done, "test", also_upstream=True) if n.startswith(_UPSTREAM)]
+    if not names:
+        return []
     lines = [
-        f"Along the knob; AIQ of the Zero router is {of(zero)}:",
+        "### Beside the original library",
         "",
-        "| router | settings | AIQ, % | AIQ gained | gain at the cost of best single | "
-        "cost at its quality, % |",
-        "|---|---|---|---|---|---|",
+        "`llmrouter-lib` 0.4.0 in its own environment, unpatched but for a look-up of the same",
+        "embeddings (`tests/benchmarks/peers`), trained on the same rows; ours minus theirs on",
+        "the test rows. Its curve is its own benchmark's: a training for each weight of cost.",
+        "",
+        "| house | set | score, theirs | score, ours | ours above | AIQ above "
+        "| training, times faster | decision, times faster |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, one in found.items():
+    for theirs in names:
+        ours = _ours(theirs)
+        scores, areas = [], []
+        for one in done:
+            view = one["test"]
+            if theirs not in view.score or ours not in view.score:
+                continue
+            gain = view.score[ours] - view.score[theirs]
+            scores.append(gain)
+            both = theirs in view.aiq and ours in view.aiq
+            if both:
+                areas.append(view.aiq[ours] - view.aiq[theirs])
+            mine, other = view.facts[ours], view.facts[theirs]
+            lines.append(
+                f"| {ours} | {_title(one)} | {_percent(view.score[theirs][0])} | "
+                f"{_percent(view.score[ours][0])} | {_figure(gain)} | "
+                f"{_figure(areas[-1]) if both else '-'} | "
+                f"{_times(other['seconds'], mine['seconds'])} | "
+                f"{_times(other['microseconds'], mine['microseconds'])} |"
+            )
         lines.append(
-            f"| {name} | {len(one.curve)} | {of(one.aiq)} | {of(one.aiq_gain, '+')} | "
-            f"{of(one.quality_at_cost, '+')} | {of(one.cost_at_quality)} |"
+            f"| **{ours}** | **average** | | | {_mean(scores)} | "
+            f"{_mean(areas) if areas else '-'} | | |"
         )
-    return lines
+    return [*lines, ""]
 
 
-def _pairs(measured: Measured) -> list[str]:
-    found = {name: one for name, one in measured.reports.items() if one.apgr is not None}
-    if not found:
-        return ["The cheapest model and the best single one leave no gap to recover."]
-    weak, strong = next(iter(found.values())).pair
+def _ours(theirs: str) -> str:
+    name = theirs.removeprefix(_UPSTREAM).replace("_", "-").removesuffix("router")
+    return {"hybridllm": "hybrid-llm", "hybrid": "hybrid-llm"}.get(name, name)
+
+
+def _set(one: dict[str, Any]) -> list[str]:
+    """Return the table of one set."""
+    test, folds = one["test"], one["folds"]
+    two = one["models"] == 2
     lines = [
-        f"Between `{weak}` and `{strong}`:",
+        f"### {_title(one)}",
         "",
-        "| router | PGR, % | APGR, % | CPT 50, % | CPT 80, % |",
-        "|---|---|---|---|---|",
+        f"{one['train']:,} train and {test.queries:,} test queries, {one['models']} models, "
+        f"{one['tasks']} tasks; best single is `{one['best']}`.",
+        "",
+        "| policy | score, test | gain, test | gain, folds | AIQ, test | AIQ gain, folds "
+        f"{'| APGR, test ' if two else ''}"
+        "| Brier, folds | training, s | decision, us | artefact, kB |",
+        "|---|---|---|---|---|---|---|---|---|---|" + ("---|" if two else ""),
     ]
-    for name, one in found.items():
-        figures = (one.pgr, one.apgr, one.cpt50, one.cpt80)
-        lines.append(f"| {name} | {' | '.join(of(figure) for figure in figures)} |")
-    return lines
+    for name in test.score:
+        facts = test.facts.get(name, {})
+        cells = [
+            _figure(test.score[name], ""),
+            _figure(test.score[name] - test.score[BEST]),
+            _figure(folds.score[name] - folds.score[BEST]) if name in folds.score else "-",
+            _figure(test.aiq[name], "") if name in test.aiq else "-",
+            _figure(folds.aiq[name] - folds.aiq[ZERO]) if name in folds.aiq else "-",
+        ]
+        if two:
+            cells.append(_percent(facts.get("apgr", np.nan)))
+        brier = folds.facts.get(name, {}).get("brier", np.nan)
+        cells += [
+            "-" if np.isnan(brier) else f"{brier:.4f}",
+            _short(facts.get("seconds", np.nan)),
+            _short(facts.get("microseconds", np.nan)),
+            _short(facts.get("bytes", np.nan) / 1000),
+        ]
+        lines.append(f"| {_bold(name)} | {' | '.join(cells)} |")
+    if ZERO in test.aiq:
+        lines += ["", f"AIQ of the Zero router is {_figure(test.aiq[ZERO], '')} on the test rows."]
+    return [*lines, ""]
 
 
-def _trust(measured: Measured) -> list[str]:
-    """Return the mean calibration and the flip rate of each router that predicts quality."""
-    lines = [
-        "| router | calibration error (mean of models), % | Brier (mean of models) | "
-        "flips under noise, % |",
-        "|---|---|---|---|",
+def _shared(done: list[dict[str, Any]], view: str, *, also_upstream: bool = False) -> list[str]:
+    """Return the routers that were measured on every set, or on any for the original's."""
+    first = [name for one in done for name in one[view].facts]
+    every = [set(one[view].facts) for one in done]
+    return [
+        name
+        for name in dict.fromkeys(first)
+        if (also_upstream and name.startswith(_UPSTREAM)) or all(name in one for one in every)
     ]
-    for name, one in measured.reports.items():
-        if one.calibration and name != RANDOM:
-            ece = np.mean([found.ece for found in one.calibration])
-            brier = np.mean([found.brier for found in one.calibration])
-            lines.append(f"| {name} | {100 * ece:.1f} | {brier:.3f} | {of(one.flip_rate)} |")
-    return lines
 
 
-def prose(text: str) -> list[str]:
-    return text.splitlines()
+def _mean(arrays: list[Any], sign: str = "+") -> str:
+    return _figure(np.mean(arrays, axis=0), sign) if arrays else "-"
 
 
-def of(figure: Figure | None, sign: str = "") -> str:
-    if figure is None:
+def _figure(values: Any, sign: str = "+") -> str:
+    """Return (R + 1,) *values* as their first and the interval of the others, in %."""
+    if np.isnan(values[0]):
         return "-"
-    if np.isinf(figure.value):
-        return "never"
-    return _share(figure.value, figure.interval, sign)
+    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
+    return f"{100 * values[0]:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
 
 
-def _share(value: float | None, interval: Any, sign: str = "") -> str:
-    if value is None or np.isnan(value):
-        return "-"
-    low, high = (f"{100 * part:{sign}.1f}" for part in interval)
-    return f"{100 * value:{sign}.1f} [{low}, {high}]"
+def _percent(value: float) -> str:
+    return "-" if np.isnan(value) else f"{100 * value:.1f}"
 
 
-def _dollars(value: float | None, interval: Any) -> str:
-    if value is None:
-        return "-"
-    low, high = (f"{1000 * part:.3g}" for part in interval)
-    return f"{1000 * value:.3g} [{low}, {high}]"
+def _short(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3g}"
 
 
-def place(page: Path, text: str) -> None:
-    """Put *text* where the section on quality of *page* stands, or at its end."""
+def _times(theirs: float, ours: float) -> str:
+    return "-" if np.isnan(theirs) or not ours > 0 else f"{theirs / ours:.3g} x"
+
+
+def _title(one: dict[str, Any]) -> str:
+    return TITLES.get(one["name"], one["name"])
+
+
+def _bold(name: str) -> str:
+    return f"**{name}**" if name == AUTO else name
+
+
+def place(page: Path, title: str, text: str) -> None:
+    """Put *text* where the section *title* of *page* stands, or at its end."""
     old = page.read_text(encoding="utf-8") if page.exists() else "# Benchmarks\n"
-    old = old.replace("to be measured\n", "")
-    found = re.search(r"^## Quality$.*?(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {re.escape(title)}$.*?(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)
     if found:
         new = old[: found.start()] + text + "\n" + old[found.end() :]
     else:
