@@ -7,8 +7,8 @@
 Folders are those that `quality.py` reads, and so are the rows: training on the train rows, replay
 over the test rows whose text is not among them; the peer never sees an outcome of a test row. What
 is trained and how is said in `upstream.py`, how to make PEER_PYTHON in `README.md`. Upstream gives
-a tie to the first model: with `--order best` that is the best one over the train rows, which is
-the order most to its advantage.
+a tie to the first model: with `--order best` that is the best one over the train rows, which was
+at least as good for it wherever we tried both.
 
 The file becomes {set: {router: {settings: [{alpha, beta, chosen: {query_id: model},
 train_seconds, …}], decide_us_single, decide_us_batch, artefact_bytes, …}}}; it is written after
