@@ -34,7 +34,13 @@ def command(config: Path) -> None:
 
 
 def _try(router: LLMRouter, config: Path) -> None:
-    """Decide something, for only then do parts say which scores or embeddings they miss."""
+    """Decide something, for only then do parts say which scores or embeddings they miss.
+
+    An embedder that asks a provider cannot decide without its key; that is a warning of its own.
+    """
+    embedders = (part.plugin for part in router.config.parts if part.kind == "embedder")
+    if any(secret.missing for plugin in embedders for secret in _secrets(plugin)):
+        return
     try:
         router.decide("What is 2 + 2?")
     except NotFitted:
