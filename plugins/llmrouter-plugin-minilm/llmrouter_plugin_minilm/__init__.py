@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from attrs import define, field, validators
 from llmrouter_core import Floats, Query, hookimpl
 
+from llmrouter_plugin_minilm.locating import DEFAULT
+
 if TYPE_CHECKING:
     from llmrouter_plugin_minilm.encoder import Encoder
 
@@ -32,9 +34,7 @@ class MinilmEmbedder:
             the exact embedding stays above 0.99.
     """
 
-    model: str = field(
-        default="sentence-transformers/all-MiniLM-L6-v2", validator=validators.min_len(1)
-    )
+    model: str = field(default=DEFAULT, validator=validators.min_len(1))
     longest: int = field(default=4000, validator=validators.ge(16))
     tokens: int | None = field(default=None, validator=validators.optional(validators.ge(3)))
     threads: int = field(default=1, validator=[validators.ge(1), validators.le(1024)])

