@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
@@ -51,11 +50,10 @@ class WordPiece:
     bare: bool = True
     clean: bool = True
     apart: bool = True
-    _look: Callable[[str], tuple[int, ...]] = field(init=False, repr=False)
+    _known: dict[str, list[int]] = field(init=False, repr=False, factory=dict)
     _reach: int = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._look = lru_cache(_REMEMBERED)(self._tokens)
         self._reach = max(map(len, self.vocabulary), default=1)
 
     @classmethod
@@ -82,11 +80,22 @@ class WordPiece:
     def __call__(self, text: str) -> list[int]:
         """Return the tokens of *text*."""
         found: list[int] = []
+        known = self._known
         for word in text.split():
-            found += self._look(word) if len(word) <= _WORD else self._tokens(word)
+            tokens = known.get(word)
+            found += self._learned(word) if tokens is None else tokens
         return found
 
-    def _tokens(self, word: str) -> tuple[int, ...]:
+    def _learned(self, word: str) -> list[int]:
+        """Return the tokens of *word*, and remember them unless it is long."""
+        tokens = self._tokens(word)
+        if len(word) <= _WORD:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()  # the frequent ones are back at once
+            self._known[word] = tokens
+        return tokens
+
+    def _tokens(self, word: str) -> list[int]:
         """Return the tokens of *word*, which has no white space in it."""
         if word.isascii() and word.isprintable():
             parts = _MARKS.findall(word.lower() if self.lower else word)
@@ -96,7 +105,7 @@ class WordPiece:
         found: list[int] = []
         for part in parts:
             found += self._pieces(part)
-        return tuple(found)
+        return found
 
     def _normal(self, word: str) -> str:
         if self.clean:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llmrouter_plugin_static import wordpiece
 from llmrouter_plugin_static.wordpiece import WordPiece
 
 SHIPPED = Path(__file__).parents[1] / "llmrouter_plugin_static/table/tokenizer.json"
@@ -99,14 +100,16 @@ def test_tokens_are_those_of_the_library(text: str) -> None:
     assert ours(text) == expected
 
 
-def test_words_are_remembered_within_bounds() -> None:
-    """Each is cut once; one that would fill the memory is cut every time."""
-    found = WordPiece({"a": 0})
-    found("a b a " + "c" * 65)
+def test_words_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frequent word is cut once; whatever is sent, the memory is bounded."""
+    monkeypatch.setattr(wordpiece, "_REMEMBERED", 4)
+    found = WordPiece({"a": 0, "##b": 1})
+    found("a ab " + "c" * 65)
+    assert found._known == {"a": [0], "ab": [0, 1]}
 
-    assert found._look.cache_info().currsize == 2
-    assert found._look.cache_info().hits == 1
-    assert found._look.cache_info().maxsize == 1 << 15
+    found("b c d e a f g a")
+    assert set(found._known) == {"g", "a"}  # full after f
+    assert found("a ab") == [0, 0, 1]
 
 
 def test_another_tokenizer_is_not_taken_for_one() -> None:
