@@ -38,6 +38,10 @@ FORMAT = 1
 LARGEST = 8 << 30
 """Bytes of the largest set of arrays that is read."""
 
+_NEAR = 0.03
+"""How far two sums of a probe may differ: 8-bit arithmetic was measured to move them by 0.017, and
+weights that turn the embedding to a cosine of 0.98 move one by 0.056 at least."""
+
 _PROBE = "How many prime numbers are there below 100? Cite [1], use `code`."
 _FILES = {"arrays.npz", "manifest.json"}
 _NUMBERS = "biufU"  # bool, ints, floats, text of fixed width
@@ -297,7 +301,7 @@ def _match(
         made.get("use") == embedder["use"]
         and made.get("dimensions") == embedder["dimensions"]
         and len(made.get("probe", ())) == len(embedder["probe"])
-        and np.allclose(made["probe"], embedder["probe"], atol=2e-3)
+        and np.allclose(made["probe"], embedder["probe"], rtol=0, atol=_NEAR)
     )
     if not same:
         raise ArtefactMismatch(

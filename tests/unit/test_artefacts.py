@@ -381,6 +381,34 @@ class Ones:
         return np.full((len(queries), 16), 0.25, np.float32)
 
 
+@define(eq=False, kw_only=True)
+class RoundedEmbedder:
+    """A hashing embedder whose rows are turned by noise of this length."""
+
+    noise: float = 0.0
+
+    @hookimpl
+    def embed(self, queries: Any) -> Any:
+        rows = HashingEmbedder(dimensions=384).embed(queries)
+        away = np.random.default_rng(0).normal(scale=self.noise / 384**0.5, size=384)
+        return (rows + away.astype(np.float32)) / np.float32((1 + self.noise**2) ** 0.5)
+
+
+def test_an_embedder_may_round_otherwise_and_not_mean_otherwise(tmp_path: Path) -> None:
+    """Other processors compute a quantised encoder a little otherwise; other weights, much."""
+    models = [Model(name="small"), Model(name="large")]
+
+    def composed(noise: float) -> LLMRouter:
+        parts = [RoundedEmbedder(noise=noise), KnnScorer(), UtilitySelector(tradeoff=0.0)]
+        return LLMRouter(models=models, parts=parts)
+
+    composed(0.0).fit(outcomes()).save(tmp_path / "saved")
+
+    composed(0.03).load(tmp_path / "saved").decide("Bake a cake")
+    with pytest.raises(ArtefactMismatch, match="was learned with embedder rounded"):
+        composed(0.3).load(tmp_path / "saved")
+
+
 def test_another_class_of_embedder_is_refused_naming_both(saved: Path) -> None:
     """Even one that embeds into as many dimensions."""
     router = LLMRouter(CONFIG)
