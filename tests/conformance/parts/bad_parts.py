@@ -398,7 +398,7 @@ class SureSelector(GreedySelector):
 
 @breaks("same_answer_twice")
 @part
-class RandomEmbedder(CountingEmbedder):
+class FickleEmbedder(CountingEmbedder):
     """Project at random, without a seed."""
 
     _projection: Floats = field(
