@@ -12,5 +12,15 @@ from llmrouter_core.learning.holding import Held, held_out
 from llmrouter_core.learning.joining import Joined, anchors
 from llmrouter_core.learning.ridge import Ridge
 from llmrouter_core.learning.scorer import LearnedScorer
+from llmrouter_core.learning.table import Table
 
-__all__ = ["Calibration", "Held", "Joined", "LearnedScorer", "Ridge", "anchors", "held_out"]
+__all__ = [
+    "Calibration",
+    "Held",
+    "Joined",
+    "LearnedScorer",
+    "Ridge",
+    "Table",
+    "anchors",
+    "held_out",
+]

@@ -49,7 +49,8 @@ class Comparisons:
 
     def wins(self) -> Floats:
         """Return how often each model (row) wins against each other (column), (m, m)."""
-        return wins(self.known[None], self.values[None], np.ones((1, len(self.known))))[0]
+        found: Floats = wins(self.known[None], self.values[None], np.ones((1, len(self.known))))[0]
+        return found
 
 
 def wins(known: Floats, values: Floats, weights: Floats) -> Floats:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
-from llmrouter_core import Arrays, Dataset, Floats
+from llmrouter_core import Arrays, Dataset, Floats, Ints
 
 from llmrouter_plugin_elo.comparisons import Comparisons, wins
 from llmrouter_plugin_elo.ratings import refit
@@ -94,12 +94,12 @@ class Near:
             std[rows] = np.sqrt(self.excess * np.maximum(variance, 0.0))
         return found, std
 
-    def _near(self, embeddings: Floats, k: int, temperature: float) -> tuple[Floats, Floats]:
+    def _near(self, embeddings: Floats, k: int, temperature: float) -> tuple[Ints, Floats]:
         """Return rows of the nearest comparisons, and their weights, (n, k) each."""
         similarity = _unit(embeddings, self.centre) @ self.points.T
         count = similarity.shape[1]
         if k < count:
-            near = np.argpartition(similarity, count - k, axis=1)[:, count - k :]
+            near: Ints = np.argpartition(similarity, count - k, axis=1)[:, count - k :]
             similarity = np.take_along_axis(similarity, near, axis=1)
         else:
             near = np.broadcast_to(np.arange(count), similarity.shape)
@@ -110,4 +110,5 @@ class Near:
 def _unit(points: Floats, centre: Floats) -> Floats:
     seen: Floats = points - centre
     length = np.sqrt(np.einsum("nd,nd->n", seen, seen))
-    return seen / np.maximum(length, 1e-9)[:, None]
+    seen /= np.maximum(length, 1e-9)[:, None]
+    return seen

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from llmrouter_core import Floats
+from llmrouter_core import Floats, Ints
+from numpy.typing import NDArray
 
 from llmrouter_plugin_elo.comparisons import Comparisons
 
@@ -25,12 +26,13 @@ def refit(wins: Floats, prior: Floats, precision: float, steps: int) -> tuple[Fl
         steps: How many steps to take.
     """
     met = wins + wins.transpose(0, 2, 1)
-    ratings = np.broadcast_to(prior, wins.shape[:2])
+    ratings: Floats = np.broadcast_to(prior, wins.shape[:2])
     every = np.arange(wins.shape[1])
     for _ in range(steps):
         chance = _chance(ratings)
         gradient = (met * chance - wins).sum(axis=2) + precision * (ratings - prior)
-        step = np.linalg.solve(_hessian(met, chance, precision, every), gradient[:, :, None])
+        hessian = _hessian(met, chance, precision, every)
+        step = np.linalg.solve(hessian, gradient[:, :, None].astype(np.float64))
         ratings = ratings - np.clip(step[:, :, 0], -_LEAP, _LEAP)
     return ratings, np.linalg.inv(_hessian(met, _chance(ratings), precision, every))
 
@@ -60,7 +62,7 @@ def _chance(ratings: Floats) -> Floats:
     return found
 
 
-def _hessian(met: Floats, chance: Floats, precision: float, every: Floats) -> Floats:
-    found: Floats = -met * chance * (1 - chance)
+def _hessian(met: Floats, chance: Floats, precision: float, every: Ints) -> NDArray[np.float64]:
+    found = np.asarray(-met * chance * (1 - chance), dtype=np.float64)
     found[:, every, every] = precision - found.sum(axis=2)
     return found

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from attrs import define, field, frozen, validators
 from llmrouter_core import Arrays, Dataset, Floats, Ints, Query
-from llmrouter_core.learning import LearnedScorer
+from llmrouter_core.learning import LearnedScorer, Table
 
 from llmrouter_plugin_task.posterior import Posterior
-from llmrouter_plugin_task.table import Table
 
 _MOST = 256  # tasks told apart; the outcomes of rarer ones count as those of no task
 
@@ -85,19 +84,21 @@ class TaskScorer(LearnedScorer):
             if isinstance(task, str) and task in learned.kinds:
                 shares[row] = 0.0
                 shares[row, learned.kinds[task]] = 1.0
-        return learned.table.mixed(shares)
+        return learned.table.mixed(shares, one=True)
 
     def notes(self) -> list[str]:
         """Return what is worth knowing of what was learned, as sentences."""
         notes = super().notes()
         if self._learned is None:
             return notes
-        if not self._learned.kinds:
+        posterior, count = self._learned.posterior, len(self._learned.kinds)
+        if not count:
             told = "no outcome names its task, so that every query gets the means of the models"
+        elif posterior is None:
+            told = "every outcome names the same task"
         else:
-            told = f"{len(self._learned.kinds)} tasks"
-            if self._learned.posterior is not None:
-                told += f", {self._learned.posterior.recognised:.0%} recognised by the embedding"
+            told = f"tasks learned: {count}; the embedding tells "
+            told += f"{posterior.recognised:.0%} of queries their own"
         return [*notes, f"scorer '{self.name}': {told}"]
 
 

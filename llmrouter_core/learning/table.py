@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from attrs import frozen
-from llmrouter_core import Arrays, Floats, Ints
+
+from llmrouter_core.types import Arrays, Floats, Ints
 
 
 @frozen(kw_only=True, eq=False)
@@ -55,17 +56,21 @@ class Table:
             means=np.clip(mean + away, 0.0, 1.0), errors=np.sqrt(noise / (cells + shrinkage))
         )
 
-    def mixed(self, shares: Floats) -> tuple[Floats, Floats]:
+    def mixed(self, shares: Floats, *, one: bool = False) -> tuple[Floats, Floats]:
         """Return the mean and its standard error, (n, m) each, for *shares* of kinds, (n, g).
 
-        The variance is that of the means of the kinds, and how far these lie apart:
+        Args:
+            shares: How much each kind counts for a query; a row sums to one.
+            one: Whether a query is of one kind only, and *shares* says how likely of which. How
+                far the kinds lie apart is then a part of the error,
 
-            std^2 = sum_g p_g^2 error_g^2 + sum_g p_g (mean_g - mean)^2
+                    std^2 = sum_g p_g^2 error_g^2 + sum_g p_g (mean_g - mean)^2
         """
         mean: Floats = shares @ self.means
-        apart = np.maximum(shares @ np.square(self.means) - np.square(mean), 0.0)
-        std: Floats = np.sqrt(np.square(shares) @ np.square(self.errors) + apart)
-        return mean, std
+        variance = np.square(shares) @ np.square(self.errors)
+        if one:
+            variance = variance + np.maximum(shares @ np.square(self.means) - np.square(mean), 0.0)
+        return mean, np.sqrt(variance)
 
     def arrays(self) -> dict[str, Floats]:
         """Return the table as arrays, for a state."""
