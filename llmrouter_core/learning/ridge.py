@@ -80,7 +80,7 @@ class Ridge:
         slopes = np.zeros((seen.shape[1], values.shape[1]))
         for solver, (_, columns) in zip(solvers, patterns, strict=True):
             slopes[:, columns] = solver.slopes(strength)
-        largest = max(solvers, key=lambda solver: solver.rows, default=_Solver(seen, centred))
+        largest = max(solvers, key=lambda solver: solver.rows)
         basis, gains, rest = largest.spread(strength)
         return cls(
             centre=centre.astype(np.float32),
