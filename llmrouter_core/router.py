@@ -275,8 +275,8 @@ class LLMRouter:
 
         Args:
             model: A model that is not in the pool.
-            dataset: Outcomes of *model* on the anchor queries; where the pool's own outcomes on
-                them are there too, they make it more exact.
+            dataset: Outcomes that *model* has on the anchors and the pool on all queries these
+                were chosen from. The anchors alone will do; the rest makes it more exact.
 
         Raises:
             ConfigError: The pool has a model of that name, or a part cannot add one.

@@ -97,7 +97,7 @@ class LearnedScorer:
             found.append(Scores(self.name, values[:, columns], std[:, columns]))
         if self._amounts is not None:
             for name, values, std in self._amounts.predict(embeddings):
-                found.append(Scores(name, *self._amount_columns(values, std, columns)))
+                found.append(Scores(name, *self._amount_columns(name, values, std, columns)))
         return tuple(found)
 
     def estimate(self, queries: Sequence[Query], embeddings: Floats) -> tuple[Floats, Floats]:
@@ -122,16 +122,12 @@ class LearnedScorer:
         return found if isinstance(found, tuple) else (found, None)
 
     def _amount_columns(
-        self, values: Floats, std: Floats, columns: Sequence[int]
+        self, name: str, values: Floats, std: Floats, columns: Sequence[int]
     ) -> tuple[Floats, Floats]:
-        """Return the columns of amounts; a model that joined takes the mean of the others."""
-        m = values.shape[1]
-        if max(columns, default=0) < m:
-            return values[:, columns], std[:, columns]
-        mean, spread = values.mean(axis=1, keepdims=True), values.std(axis=1, keepdims=True)
-        more = (1, len(self._columns) - m)
-        wide = np.hstack([values, np.tile(mean, more)]), np.hstack([std, np.tile(spread, more)])
-        return wide[0][:, columns], wide[1][:, columns]
+        """Return the columns of the amounts *name*, those of models that joined too."""
+        assert self._joined is not None
+        values, std = self._joined.extend_amounts(name, values, std)
+        return values[:, columns], std[:, columns]
 
     # ------------------------------------------------------------------ learning
 
@@ -196,8 +192,10 @@ class LearnedScorer:
         What was learned of the others stays as it is. See `Joined` for the equation.
 
         Args:
-            dataset: Embedded anchor queries with outcomes of the new model; outcomes of the
-                others are used where they are known, else what is predicted for them.
+            dataset: Embedded queries with outcomes of the new model on some, the anchors; the
+                others say what queries there are, so give all that the anchors were chosen from.
+                Outcomes of the other models are used where they are known, else what is
+                predicted for them.
             name: The new model.
 
         Raises:
@@ -213,21 +211,29 @@ class LearnedScorer:
         outcome = (
             dataset.quality[:, column[name]] if name in column else np.full(len(dataset), np.nan)
         )
-        anchored = np.flatnonzero(~np.isnan(outcome))
-        if not len(anchored):
+        if np.isnan(outcome).all():
             raise DatasetError(f"model '{name}' has no outcome to learn from; ask it first")
-        state = dict(self._state)
-        if "quality" in self.targets:
-            assert dataset.embeddings is not None
-            assert self._joined is not None
-            m = self._joined.weights.shape[1]
-            few = dataset.take(anchored)
-            known = self.estimate(few.queries, dataset.embeddings[anchored])[0][:, :m].copy()
+        assert dataset.embeddings is not None
+        assert self._joined is not None
+        assert self._amounts is not None
+        m = self._joined.weights.shape[1]
+        known = np.full((len(dataset), m), 0.5)  # without quality only amounts are of interest
+        if self._calibrated is not None:
+            known = np.full((len(dataset), m), np.nan)
             for model, j in list(self._columns.items())[:m]:
                 if model in column:
-                    seen = few.quality[:, column[model]]
-                    known[:, j] = np.where(np.isnan(seen), known[:, j], seen)
-            state |= self._joined.with_model(known, outcome[anchored]).arrays()
+                    known[:, j] = dataset.quality[:, column[model]]
+            gaps = np.flatnonzero(np.isnan(known).any(axis=1))
+            few = dataset.take(gaps)
+            if len(gaps):
+                expected = self.estimate(few.queries, dataset.embeddings[gaps])[0][:, :m]
+                known[gaps] = np.where(np.isnan(known[gaps]), expected, known[gaps])
+        taken = {
+            target: (getattr(dataset, target)[:, column[name]], values.mean(axis=1))
+            for target, values, _ in self._amounts.predict(dataset.embeddings)
+        }
+        joined = self._joined.with_model(known, outcome, taken)
+        state = {**self._state, **joined.arrays()}
         state["models"] = np.array([*self._columns, name], dtype=np.str_)
         return self.restore(state)
 

@@ -103,12 +103,12 @@ def judging_model(router: LLMRouter, name: str | None, plan: Plan) -> Model | No
     )
 
 
-def priced(models: Iterable[Model]) -> None:
-    """Raise ConfigError for models that no budget can hold."""
+def priced(models: Iterable[Model], option: str = "--budget") -> None:
+    """Raise ConfigError for models that no budget, given as *option*, can hold."""
     unknown = [model.name for model in models if model.price is None]
     if unknown:
         raise ConfigError(
-            "--budget",
+            option,
             [
                 f"model '{name}' has no price, so no budget can hold it; add: "
                 f"price = {{ input = …, output = … }} @ model.{name}"
