@@ -23,6 +23,7 @@ from llmrouter_core.errors import (
 )
 from llmrouter_core.guarding import Guard
 from llmrouter_core.hooks import PROJECT, Call, Solve, Specs
+from llmrouter_core.pacing import Pace
 from llmrouter_core.types import Decision, Floats, Ints, Model, Query, Scores
 
 
@@ -41,6 +42,7 @@ class Pipeline:
     def __init__(self, models: Sequence[Model], parts: Sequence[Part]) -> None:
         self.models = tuple(model for model in models if model.routable)
         self.parts = tuple(parts)
+        self.pace = Pace()
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Specs)
         # pluggy asks the last registered first, wrappers included; extensions wrap the rest.

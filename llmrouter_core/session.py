@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from llmrouter_core.errors import ConfigError
 from llmrouter_core.hooks import Call
@@ -47,15 +48,15 @@ class Session:
         self.decision: Decision | None = None
 
     async def decide(self, query: Query) -> Decision:
-        """Return the decision for *query*, computed off the event loop."""
+        """Return the decision for *query*, computed where it holds nobody up."""
         [decision] = await self.decide_all([query])
         return decision
 
     async def decide_all(self, queries: Sequence[Query]) -> list[Decision]:
-        """Return one decision per query, computed as one batch off the event loop."""
-        import asyncio
-
-        decisions = await asyncio.to_thread(self._pipeline.decide, queries)
+        """Return one decision per query, computed as one batch where it holds nobody up."""
+        size = sum(len(query.text) for query in queries)
+        decide = partial(self._pipeline.decide, queries)
+        decisions = await self._pipeline.pace.run(size, decide)
         if self.decision is None and decisions:
             self.decision = decisions[0]
         return decisions

@@ -114,6 +114,23 @@ def _text_of(message: Message) -> str:
     return ""
 
 
+class Payload(dict[str, Any]):
+    """A chat payload that remembers the JSON text it was parsed from.
+
+    A caller may send that text on as it came, with the fields exchanged that it sets itself.
+    Whoever changes a payload makes a new dictionary of it, which remembers nothing.
+
+    Attributes:
+        source: The JSON text, UTF-8.
+    """
+
+    __slots__ = ("source",)
+
+    def __init__(self, fields: Mapping[str, Any], source: bytes) -> None:
+        super().__init__(fields)
+        self.source = source
+
+
 @frozen(kw_only=True)
 class Request:
     """One call: the whole chat payload, of which nothing is dropped.
@@ -337,6 +354,7 @@ class Chunk:
         finish: Why the answer ended (`stop`, `length`, `tool_calls`…), on the last pieces only.
         usage: What the call used, once known.
         event: The provider's own event, whole.
+        data: The JSON text of that event as it came, where it was JSON.
     """
 
     text: str = ""
@@ -344,6 +362,7 @@ class Chunk:
     finish: str | None = None
     usage: Usage | None = None
     event: Mapping[str, Any] | None = field(default=None, repr=False)
+    data: bytes | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)

@@ -14,6 +14,7 @@ tuned on what is shown.
 All figures of a set come from the same bootstrap resamples over groups of equal queries, so that
 differences are paired; averages over sets draw the sets' queries independently. `--peers` is what
 `peers/run.py` wrote: decisions of the original library on the same rows and embeddings.
+Seconds are those of CPU: what the clock shows on an idle core, for one thread each.
 """
 
 from __future__ import annotations
@@ -126,9 +127,9 @@ def tested(models: list[Model], train: Dataset, test: Dataset, seeds: int) -> di
         policy = Policy()
         for seed in range(seeds):
             router = compose(name, models, seed)
-            started = time.perf_counter()
+            started = time.process_time()
             fitted = router.fit(train)
-            policy.seconds.append(time.perf_counter() - started)
+            policy.seconds.append(time.process_time() - started)
             follow(policy, fitted, test)
             if not learns(router):
                 break
@@ -143,13 +144,13 @@ def tested(models: list[Model], train: Dataset, test: Dataset, seeds: int) -> di
 
 
 def timed(fitted: LLMRouter, test: Dataset) -> float:
-    """Return the median microseconds of one decision, its embedding given."""
+    """Return the median microseconds of CPU of one decision, its embedding given."""
     spent = []
     for i in np.arange(SINGLES) % len(test):
         queries, embeddings = test.queries[i : i + 1], test.embeddings[i : i + 1]
-        started = time.perf_counter()
+        started = time.process_time()
         fitted.pipeline.rank(queries, embeddings)
-        spent.append(time.perf_counter() - started)
+        spent.append(time.process_time() - started)
     return float(np.median(spent)) * 1e6
 
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"types"},
     {"hooks", "scoring", "tasks"},
     {"tables", "catalogue", "nesting"},
-    {"structuring", "recipes", "guarding"},
+    {"structuring", "recipes", "guarding", "pacing"},
     {"outcomes", "splitting"},
     {"dataset"},
     {"training"},

@@ -1,0 +1,55 @@
+"""Where a decision is taken: on the event loop while that blocks nobody, else in a thread.
+
+Handing a decision of a fifth of a millisecond to a thread costs as much again. One that waits,
+for a network or a large encoder, must never hold up everybody else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_QUICK = 0.001  # seconds that nobody notices
+_SLOW = 0.010  # seconds that others do notice
+_PROOF = 50  # decisions in a row that must have been quick
+_SHORT = 20_000  # characters; what reads more is not like what was measured
+
+
+class Pace:
+    """Whether the decisions of one router are quick, by what they took.
+
+    They are once fifty in a row were; if one on the event loop is slow nevertheless, then what
+    was seen says nothing, such as that of a cache, and none is taken there again.
+    """
+
+    def __init__(self) -> None:
+        self._quick = 0
+        self._trusted = True
+
+    async def run(self, size: int, decide: Callable[[], T]) -> T:
+        """Return what *decide* returns, computed here or in a thread.
+
+        Args:
+            size: Characters that it reads.
+            decide: What computes it.
+        """
+        if self._trusted and self._quick >= _PROOF and size <= _SHORT:
+            started = time.perf_counter()
+            try:
+                return decide()
+            finally:
+                self._trusted = time.perf_counter() - started < _SLOW
+        import asyncio
+
+        return await asyncio.to_thread(self._timed, decide)
+
+    def _timed(self, decide: Callable[[], T]) -> T:
+        started, worked = time.perf_counter(), time.thread_time()
+        found = decide()
+        # Beside a busy loop a thread waits for its turn, so the clock alone would mistake it.
+        quick = time.thread_time() - worked < _QUICK and time.perf_counter() - started < _SLOW
+        self._quick = self._quick + 1 if quick else 0
+        return found

@@ -1,0 +1,62 @@
+"""Where a decision is taken: on the loop while it is quick, in a thread otherwise."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+from llmrouter_core.pacing import Pace
+
+
+def where() -> str:
+    return threading.current_thread().name
+
+
+def wait() -> str:
+    time.sleep(0.02)
+    return where()
+
+
+def places(pace: Pace, *decides: Callable[[], str], size: int = 10) -> list[bool]:
+    """Return for each decision whether it was taken on the loop's own thread."""
+
+    async def run() -> list[str]:
+        return [await pace.run(size, decide) for decide in decides]
+
+    return [name == where() for name in asyncio.run(run())]
+
+
+def test_the_first_decisions_are_taken_in_a_thread_and_quick_ones_on_the_loop() -> None:
+    found = places(Pace(), *[where] * 500)
+    assert not any(found[:50])
+    assert found[-1]
+
+
+def test_a_decision_that_waits_stays_in_a_thread() -> None:
+    assert not any(places(Pace(), *[wait] * 55))
+
+
+def test_one_slow_decision_on_the_loop_is_the_last_there() -> None:
+    pace = Pace()
+    places(pace, *[where] * 500)
+    assert places(pace, wait, *[where] * 500) == [True] + [False] * 500
+
+
+def test_long_texts_are_decided_in_a_thread() -> None:
+    pace = Pace()
+    places(pace, *[where] * 500)
+    assert places(pace, where, size=1_000_000) == [False]
+
+
+def test_errors_are_raised_from_both_places() -> None:
+    def fail() -> str:
+        raise KeyError("x")
+
+    pace = Pace()
+    for _ in range(2):
+        try:
+            places(pace, fail)
+        except KeyError:
+            places(pace, *[where] * 500)
+        else:
+            raise AssertionError
