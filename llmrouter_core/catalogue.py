@@ -37,8 +37,17 @@ _BENCHMARKS = (
     *("arc-challenge", "commonsense-qa", "gpqa", "graded", "gsm8k", "human-eval", "math", "mbpp"),
     *("mmlu", "natural-questions", "openbook-qa", "trivia-qa"),
 )
+_READERS = ("gmtrouter", "llmrouter", "outcomes-folder", "routellm", "routerarena", "routerbench")
 LIBRARY = {
-    "command": {"new": "cookiecutter-router"},
+    "command": {
+        "demo": "llmrouter-plugin-sim",
+        "distill": "llmrouter-plugin-static",
+        "new": "cookiecutter-router",
+        "onboard": "llmrouter-plugin-collect",
+    },
+    "dataset": dict.fromkeys(_READERS, "llmrouter-plugin-datasets"),
+    "router": {"auto": "llmrouter-plugin-stack"},
+    "scorer": {"shape": "llmrouter-plugin-stack"},
     "task": dict.fromkeys(_BENCHMARKS, "llmrouter-plugin-tasks"),
 }
 """Distributions whose name does not follow from the name of what they offer."""

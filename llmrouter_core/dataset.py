@@ -246,8 +246,14 @@ class Dataset:
             if name not in column or bool(np.isnan(self.quality[:, column[name]]).all())
         ]
         if unknown:
+            scored = [
+                name
+                for name, gaps in zip(self.models, np.isnan(self.quality).T, strict=True)
+                if not gaps.all()
+            ]
             raise DatasetError(
-                f"no outcomes for {', '.join(unknown)}; the data has: {', '.join(self.models)}; "
+                f"no outcomes for {', '.join(unknown)}; the data has scores of: "
+                f"{', '.join(scored) or 'no model'}; "
                 "collect outcomes for the whole pool, or take the model out of it"
             )
         index = [column[name] for name in names]

@@ -62,7 +62,8 @@ def command(
         pools = {frozenset(m.name for m in router.pipeline.models) for router in routers.values()}
         if len(pools) > 1:
             raise Misuse("the configs have different pools; compare routers of the same models")
-        test, learned = read_outcomes(data, skip_bad), read_outcomes(train, skip_bad)
+        one = next(iter(routers.values()))
+        test, learned = (read_outcomes(path, skip_bad, one) for path in (data, train))
         answers: dict[tuple[str, str], str] = {}
         for router in routers.values():
             answers = answers or texts(router, data, skip_bad)

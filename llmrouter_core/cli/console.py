@@ -28,6 +28,27 @@ class Misuse(LLMRouterError):
     exit_code = 2
 
 
+class Finite(click.FloatRange):
+    """A number within bounds; not nan, which click takes to be within any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return *value* as a number.
+
+        Raises:
+            BadParameter: It is none, out of bounds, or not finite.
+        """
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return found
+
+
+SEED = click.IntRange(min=0)
+"""What an option that is a seed takes: numpy's generators know no negative ones."""
+
+
 def console() -> Console:
     """Return the console of stdout; into a pipe or a file, tables are as wide as they are."""
     from rich.console import Console

@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from llmrouter_core.cli.console import (
+    SEED,
+    Finite,
     Misuse,
     as_json,
     console,
@@ -89,12 +91,12 @@ def stats(file: Path, json_: bool) -> None:
 @click.argument("file", type=Path)
 @click.option(
     "--test",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Finite(0, 1, min_open=True, max_open=True),
     default=0.25,
     show_default=True,
     help="Share of the groups of each task that is held out.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the draw.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the draw.")
 @click.option("--out", type=Path, required=True, help="Folder for train and test.")
 @skip_bad_option
 def split(file: Path, test: float, seed: int, out: Path, skip_bad: bool) -> None:

@@ -55,7 +55,7 @@ def command(
     costs what the router costs, and the oracle, which knows the best model of each query.
     """
     with LLMRouter(config) as router:
-        test, learned = read_outcomes(data, skip_bad), read_outcomes(train, skip_bad)
+        test, learned = (read_outcomes(path, skip_bad, router) for path in (data, train))
         for name in (weak, strong):
             if name is not None and name not in [m.name for m in router.pipeline.models]:
                 raise Misuse(f"there is no model '{name}' in the pool of {config}")

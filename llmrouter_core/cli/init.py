@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from llmrouter_core.catalogue import KINDS, Entry, discover, find
+from llmrouter_core.catalogue import VERBS, Entry, discover, find
 from llmrouter_core.cli.console import example, say
 from llmrouter_core.config import fill
 from llmrouter_core.errors import PluginError, UnknownPlugin
@@ -77,13 +77,13 @@ def starting(entry: Entry, entries: Sequence[Entry]) -> str:
 
 
 def _with_recipe(entries: Sequence[Entry], name: str) -> Entry:
-    """Return the plugin called *name*: a router first, then anything that has a recipe.
+    """Return the plugin called *name*: a router first, then any other part of one.
 
     Raises:
         UnknownPlugin: No installed plugin is called so.
     """
     owner, slash, plain = resolve(name).rpartition("/")
-    for kind in ("router", *(kind for kind in KINDS if kind != "router")):
+    for kind in ("router", *VERBS):
         if any(entry.kind == kind and entry.name == plain for entry in entries):
             return find(entries, kind, f"{owner}{slash}{plain}")
     try:

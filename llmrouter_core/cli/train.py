@@ -9,7 +9,16 @@ from pathlib import Path
 import click
 
 from llmrouter_core.artefacts import refuse_strangers
-from llmrouter_core.cli.console import as_json, config_argument, console, example, progress, say
+from llmrouter_core.cli.console import (
+    SEED,
+    Finite,
+    as_json,
+    config_argument,
+    console,
+    example,
+    progress,
+    say,
+)
 from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
 from llmrouter_core.cli.report import keep, shares, sources, table
 from llmrouter_core.config import Config, load
@@ -25,12 +34,14 @@ from llmrouter_core.training import Trainable
 @click.option("--out", type=Path, help="Folder for what is learned.")
 @click.option(
     "--test",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Finite(0, 1, min_open=True, max_open=True),
     default=0.25,
     show_default=True,
     help="Share of the queries held out to say how good the router is.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the split and the intervals.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of the split and the intervals."
+)
 @click.option(
     "--all", "everything", is_flag=True, help="After the report, learn from all of DATA."
 )
@@ -62,12 +73,13 @@ def command(
         raise ConfigError(str(config), ["no part learns, so there is nothing to train"])
     folder = out or found.folder / (found.router.artefacts or "artefacts")
     refuse_strangers(folder)
-    outcomes = read_outcomes(data, skip_bad)
+    outcomes = read_outcomes(data, skip_bad, router)
     taught, held = outcomes.split(test, seed=seed)
     if not len(taught) or not len(held):
         raise DatasetError(
             f"{data}: cannot be split for --test {test}, with queries of so few groups "
-            f"({len(set(outcomes.groups))}); give more outcomes"
+            f"({len(set(outcomes.groups))}, in tasks that are split one by one: "
+            f"{len(set(outcomes.tasks))}); give more outcomes"
         )
     with progress("learning") as tell:
         fitted = router.fit(taught, progress=tell)

@@ -38,6 +38,14 @@ ENTRIES = (
 )
 
 
+def test_what_a_house_offers_is_installed_by_the_name_of_the_house() -> None:
+    """For all of this project: the advice of an unknown name is a package that there is."""
+    for one in discover():
+        if one.distribution.startswith(("llmrouter-plugin-", "cookiecutter-router")):
+            with pytest.raises(UnknownPlugin, match=f"pip install {one.distribution}$"):
+                find([], one.kind, one.name)
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -65,6 +73,7 @@ def test_a_name_that_two_houses_offer_must_be_qualified() -> None:
         ("selector", "smalest-llm", "did you mean 'smallest-llm'?"),
         ("selector", "zzz", "installed: both, smallest-llm; to install it: pip install"),
         ("command", "new", "pip install cookiecutter-router"),
+        ("router", "auto", "pip install llmrouter-plugin-stack"),
         ("embedder", "zzz", "installed: none; to install it: pip install llmrouter-plugin-zzz"),
         ("selector", "knn", "'knn' is the name of a scorer; installed: both, smallest-llm"),
         ("selector", "nobody/both", "no selector 'nobody/both' is installed"),

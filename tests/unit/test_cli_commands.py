@@ -124,6 +124,16 @@ def test_init_of_a_stranger_says_how_to_get_it() -> None:
     assert "pip install llmrouter-plugin-nosuch" in result.stderr
 
 
+@pytest.mark.parametrize(("name", "kind"), [("collect", "command"), ("gsm8k", "task")])
+def test_init_of_what_is_no_part_of_a_router_says_what_it_is(name: str, kind: str) -> None:
+    """It has no recipe, and reinstalling it would not bring one."""
+    result = run("init", name)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"'{name}' is the name of a {kind}" in result.stderr
+    assert "reinstall" not in result.stderr
+
+
 # ------------------------------------------------------------------ plugins
 
 
@@ -386,7 +396,9 @@ def test_train_says_which_line_makes_the_config_find_another_folder(
     ("arguments", "reason"),
     [
         (["--test", "1"], "Invalid value for '--test'"),
-        (["--test", "0.001"], "for --test 0.001, with queries of so few groups (80)"),
+        (["--test", "nan"], "Invalid value for '--test': 'nan' is not a finite number"),
+        (["--seed", "-1"], "Invalid value for '--seed': -1 is not in the range x>=0"),
+        (["--test", "0.001"], "for --test 0.001, with queries of so few groups (80,"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(

@@ -79,6 +79,25 @@ def test_evaluate_shows_every_baseline_and_the_figures_of_the_curve(folder: Path
         assert part in full.stdout
 
 
+def test_outcomes_that_lack_a_model_are_named_by_their_file(folder: Path) -> None:
+    """Whichever of the two files it is, and whichever command reads it."""
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    lacking = folder / "lacking.jsonl"
+    lacking.write_text("".join(json.dumps(r) + "\n" for r in rows if r["model"] != "sim-tiny"))
+    config, test, train = (folder / name for name in ("careful.toml", "test.jsonl", "train.jsonl"))
+
+    for arguments in (
+        ("train", config, lacking, "--out", folder / "elsewhere"),
+        ("evaluate", config, test, "--train", lacking),
+        ("evaluate", config, lacking, "--train", train),
+        ("compare", config, folder / "thrifty.toml", lacking, "--train", train),
+    ):
+        result = run(*arguments)
+
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"error: {lacking}: no outcomes for sim-tiny; "), arguments
+
+
 def test_the_tables_fit_80_columns(folder: Path) -> None:
     """All of them, full of figures."""
     for line in evaluated(folder, "--full").stdout.splitlines():

@@ -453,7 +453,9 @@ def test_a_model_without_outcomes_is_named() -> None:
         models=[*MODELS, Model(name="new")], parts=[First(), Echo(), lengths, Mean()]
     )
 
-    with pytest.raises(DatasetError, match="no outcomes for new; the data has: b, extra, a"):
+    with pytest.raises(
+        DatasetError, match="no outcomes for new; the data has scores of: b, extra, a"
+    ):
         router.fit(outcomes())
 
     assert lengths.batches == []

@@ -343,8 +343,11 @@ def test_for_models_takes_columns_in_the_order_of_the_pool() -> None:
 
     assert found.models == ("c", "a")
     assert found.quality.tolist() == [[0.5, 1.0], [0.25, 0.0]]
-    with pytest.raises(DatasetError, match="no outcomes for b, d; the data has: a, b, c"):
+    with pytest.raises(DatasetError, match="no outcomes for b, d; the data has scores of: a, c;"):
         data.for_models(["a", "b", "d"])
+    failed = small(2, quality=np.full((2, 3), np.nan))
+    with pytest.raises(DatasetError, match="no outcomes for a; the data has scores of: no model;"):
+        failed.for_models(["a"])
 
 
 @settings(max_examples=50, deadline=None)

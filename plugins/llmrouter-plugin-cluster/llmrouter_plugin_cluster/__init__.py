@@ -38,7 +38,9 @@ class ClusterScorer(LearnedScorer):
     clusters: int = field(default=64, validator=validators.ge(1))
     nearest: int = field(default=5, validator=validators.ge(1))
     shrinkage: float = field(default=10.0, validator=[validators.gt(0), validators.lt(math.inf)])
-    temperature: float = field(default=0.1, validator=[validators.gt(0), validators.lt(math.inf)])
+    temperature: float = field(
+        default=0.1, validator=[validators.ge(1e-6), validators.lt(math.inf)]
+    )
 
     def learn(self, dataset: Dataset) -> Arrays:
         """Return the clusters' centres (g, d) and the table of their means (g, m)."""

@@ -108,3 +108,9 @@ def test_many_clusters_are_bounded_by_the_queries() -> None:
     data, _ = three_kinds()
 
     assert len(ClusterScorer(**PLAIN).fit(data).state()["centres"]) == 24
+
+
+def test_a_temperature_of_nearly_nothing_is_refused() -> None:
+    """Distances divided by it would overflow."""
+    with pytest.raises(ValueError, match="'temperature' must be >= 1e-06"):
+        ClusterScorer(temperature=1e-300)

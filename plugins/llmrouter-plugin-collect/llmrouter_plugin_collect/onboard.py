@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,11 @@ from llmrouter_core import (
     LLMRouter,
     LLMRouterError,
     Model,
+    Trainable,
 )
 from llmrouter_core.artefacts import refuse_strangers
 from llmrouter_core.cli.console import (
+    SEED,
     Misuse,
     as_json,
     config_argument,
@@ -92,7 +96,9 @@ _PASSES = 3  # how often failed calls are asked again: a model joins once
     help="What OUT may cost, all runs together.",
 )
 @click.option("--artefacts", type=Path, help="Folder for what is learned.  [default: CONFIG's]")
-@click.option("--seed", default=0, show_default=True, help="Seed of the choice of queries.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of the choice of queries."
+)
 @click.option("--dry-run", is_flag=True, help="Choose and estimate the bill, ask nothing.")
 @skip_bad_option
 @click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
@@ -165,7 +171,8 @@ def onboard(
     say(f"saved to {folder}: the whole pool, {len(joined.pipeline.models)} models")
     named = found.router.artefacts
     if named is None or (found.folder / named).resolve() != folder.resolve():
-        say(f'to use it, set [router] artefacts to "{folder}" in {config}')
+        path = json.dumps(os.path.relpath(folder, found.folder), ensure_ascii=False)
+        say(f"to use it, set [router] artefacts to {path} in {config}")
 
 
 def _named(router: LLMRouter, name: str, config: Config) -> Model:
@@ -219,9 +226,14 @@ def _learned(router: LLMRouter, model: Model, config: Config) -> LLMRouter:
     """Return a router of the pool without *model* that knows the config's artefacts.
 
     Raises:
-        ConfigError: The config has no artefacts, or they have *model* already.
+        ConfigError: No part learns, or the config has no artefacts, or they have *model* already.
         ArtefactError: They are for another pool, or damaged.
     """
+    if not any(isinstance(part.plugin, Trainable) for part in config.parts):
+        raise ConfigError(
+            config.source,
+            [f"no part learns, so '{model.name}' need not join: it is used as it is @ NEW"],
+        )
     rest = tuple(one for one in router.models if one.name != model.name)
     folder = config.folder / (config.router.artefacts or "artefacts")
     if not folder.exists():

@@ -35,7 +35,8 @@ class EloScorer(LearnedScorer):
 
     Attributes:
         name: See `LearnedScorer`.
-        calibration: See `LearnedScorer`.
+        calibration: See `LearnedScorer`; with the weighting `none`, qualities follow from the
+            ratings, whatever it is.
         folds: See `LearnedScorer`.
         targets: See `LearnedScorer`.
         seed: See `LearnedScorer`.
@@ -49,10 +50,12 @@ class EloScorer(LearnedScorer):
     scale: ClassVar[Scale] = "margin"
 
     weighting: Literal["none", "similarity"] = "similarity"
-    prior: float = field(default=1.0, validator=[validators.gt(0), validators.lt(math.inf)])
+    prior: float = field(default=1.0, validator=[validators.ge(1e-6), validators.lt(math.inf)])
     k: int = field(default=100, validator=validators.ge(1))
-    temperature: float = field(default=0.15, validator=[validators.gt(0), validators.lt(math.inf)])
-    shrinkage: float = field(default=1.0, validator=[validators.gt(0), validators.lt(math.inf)])
+    temperature: float = field(
+        default=0.15, validator=[validators.ge(1e-6), validators.lt(math.inf)]
+    )
+    shrinkage: float = field(default=1.0, validator=[validators.ge(1e-6), validators.lt(math.inf)])
 
     def learn(self, dataset: Dataset) -> Arrays:
         """Return ratings (m,), their standard errors (m,) and, to refit them, all comparisons."""
@@ -100,8 +103,11 @@ class EloScorer(LearnedScorer):
 
     def notes(self) -> list[str]:
         """Return the ratings, best first, beside what is known of the calibration."""
-        told = super().notes()
+        if not self._state:
+            return []
         state = self.state()
+        # Qualities that follow from ratings were not calibrated on held-out queries.
+        told = super().notes() if self.weighting == "similarity" else []
         if "ratings" not in state:
             return told
         best = np.argsort(-state["ratings"], kind="stable")[:_TOLD]

@@ -30,6 +30,7 @@ def fixed(quality: Floats, ratings: Floats) -> dict[str, Floats]:
     expected = np.clip(level + max(slope, 0.0) * ratings, _EDGE, 1 - _EDGE)
     steep = max(slope, 0.0) / float((expected * (1 - expected)).mean())
     return {
+        "calibration_kind": np.array(["platt", "margin"]),
         "calibration_centre": ratings,
         "calibration_intercepts": np.log(expected / (1 - expected)),
         "calibration_slopes": np.full(2, steep),

@@ -111,7 +111,8 @@ def test_the_standard_error_is_the_spread_over_data_sets() -> None:
     np.testing.assert_allclose(np.mean(told, axis=0), np.std(found, axis=0), rtol=0.15)
 
 
-def test_a_model_asked_only_what_is_hard_is_not_taken_for_a_weak_one() -> None:
+@pytest.mark.parametrize("calibration", ["platt", "isotonic", "none"])
+def test_a_model_asked_only_what_is_hard_is_not_taken_for_a_weak_one(calibration) -> None:
     """It wins its games, though its mean score is the lowest."""
     rng = np.random.default_rng(0)
     hard = np.arange(400) % 2
@@ -120,7 +121,8 @@ def test_a_model_asked_only_what_is_hard_is_not_taken_for_a_weak_one() -> None:
     quality[hard == 0, 2] = NAN
     data = dataset(quality)
 
-    values = quality_of(EloScorer(weighting="none"), data, np.ones((2, 2)))
+    scorer = EloScorer(weighting="none", calibration=calibration)
+    values = quality_of(scorer, data, np.ones((2, 2)))
 
     assert np.nanmean(quality, axis=0)[2] < 0.4 < np.nanmean(quality, axis=0)[1]
     assert values[0].argmax() == 2
@@ -198,3 +200,10 @@ def test_notes_tell_the_ratings() -> None:
 
     assert note.startswith(f"scorer 'quality': ratings b {points[1]:.0f} ± ")
     assert note.index("b ") < note.index("c ") < note.index("a ") < note.index("d ")
+
+
+@pytest.mark.parametrize("option", ["prior", "temperature", "shrinkage"])
+def test_options_of_nearly_nothing_are_refused(option) -> None:
+    """Ratings without a prior need not exist, and a division overflows."""
+    with pytest.raises(ValueError, match=f"'{option}' must be >= 1e-06"):
+        EloScorer(**{option: 1e-300})

@@ -29,7 +29,7 @@ class EnsembleEmbedder:
     def __attrs_post_init__(self) -> None:
         if self.weights and len(self.weights) != len(self.members):
             problem = f"{len(self.weights)} weights for {len(self.members)} members; give one each"
-            raise ConfigError("embedder", [f"{problem} @ weights"])
+            raise ConfigError("embedder", [problem])
 
     @hookimpl
     def embed(self, queries: Sequence[Query]) -> Floats:

@@ -57,7 +57,9 @@ class KnnScorer(LearnedScorer):
 
     k: int = field(default=100, validator=validators.ge(1))
     shrinkage: float = field(default=5.0, validator=[validators.gt(0), validators.lt(math.inf)])
-    temperature: float = field(default=0.15, validator=[validators.gt(0), validators.lt(math.inf)])
+    temperature: float = field(
+        default=0.15, validator=[validators.ge(1e-6), validators.lt(math.inf)]
+    )
     search: Literal["exact", "approximate"] = "exact"
     probes: int = field(default=32, validator=validators.ge(1))
     texts: bool = False

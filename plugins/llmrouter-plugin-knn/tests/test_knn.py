@@ -204,3 +204,9 @@ def test_without_faiss_an_approximate_search_says_what_to_install(
 
     with pytest.raises(ConfigError, match=r"llmrouter-plugin-knn\[ann\]"):
         KnnScorer(search="approximate").fit(data)
+
+
+def test_a_temperature_of_nearly_nothing_is_refused() -> None:
+    """Similarities divided by it would overflow."""
+    with pytest.raises(ValueError, match="'temperature' must be >= 1e-06"):
+        KnnScorer(temperature=1e-300)

@@ -38,7 +38,7 @@ class MfScorer(LearnedScorer):
 
     loss: Literal["pairwise", "score"] = "pairwise"
     rank: int = field(default=4, validator=validators.ge(1))
-    strength: float = field(default=30.0, validator=[validators.gt(0), validators.lt(math.inf)])
+    strength: float = field(default=30.0, validator=[validators.ge(1e-6), validators.lt(math.inf)])
 
     def learn(self, dataset: Dataset) -> Arrays:
         """Return the models' vectors (r, m), the projection (d, r), and what all share, (d,)."""

@@ -70,3 +70,9 @@ def test_what_all_models_share_of_a_query_is_predicted_too() -> None:
     [one], [other] = (fitted.score([Query(text="?")], MODELS, probe) for probe in (easy, hard))
 
     assert one.values.mean() - other.values.mean() == pytest.approx(0.2, abs=0.03)
+
+
+def test_a_strength_of_nearly_nothing_is_refused() -> None:
+    """Without a penalty the equations need not have a solution."""
+    with pytest.raises(ValueError, match="'strength' must be >= 1e-06"):
+        MfScorer(strength=1e-300)

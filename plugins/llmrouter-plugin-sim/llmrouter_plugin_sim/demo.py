@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 from llmrouter_core import Answer, DatasetError, LLMRouter
-from llmrouter_core.cli.console import Misuse, as_json, console, grid, number, progress
+from llmrouter_core.cli.console import SEED, Misuse, as_json, console, grid, number, progress
 from llmrouter_core.cli.report import table
 
 from llmrouter_plugin_sim.trial import (
@@ -40,7 +40,9 @@ Next, with real models:
     show_default=True,
     help="How many questions every model is asked.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of questions and outcomes.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of questions and outcomes."
+)
 @click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--keep", type=Path, metavar="DIR", help="Leave data, config and artefacts in this new folder."

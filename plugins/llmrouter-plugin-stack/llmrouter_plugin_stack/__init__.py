@@ -72,7 +72,12 @@ class StackScorer(LearnedScorer):
     def __attrs_post_init__(self) -> None:
         odd = [name for name in self.members if not name or "." in name]
         if odd:
-            raise ConfigError("scorer", [f"a member's name is not '{odd[0]}' @ members"])
+            reason = f"a member's name is not empty and has no full stop, got '{odd[0]}'"
+            raise ConfigError("scorer", [reason])
+        for name, member in self.members.items():
+            if getattr(member.score, "llmrouter_impl", {}).get("wrapper"):
+                reason = f"'{name}' adds to what other scorers say, so it cannot be a member"
+                raise ConfigError("scorer", [f"{reason}; make it a scorer beside the stack"])
 
     def learn(self, dataset: Dataset) -> Arrays:
         """Return what the members learned, how they are blended, and what is unfamiliar."""

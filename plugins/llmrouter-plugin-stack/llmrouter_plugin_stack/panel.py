@@ -108,6 +108,8 @@ def _tell(member: Any, state: Arrays, models: Sequence[str]) -> Tell:
         offered = {"queries": queries, "models": pool, "embeddings": embeddings}
         found = fitted.score(**{name: offered[name] for name in wanted})
         scores = found[0] if isinstance(found, tuple) else found
+        if scores is None:  # it says nothing of these queries
+            return np.full((len(queries), len(pool)), 0.5), None
         return np.nan_to_num(scores.values, nan=0.5, neginf=0.0), scores.std
 
     return ask

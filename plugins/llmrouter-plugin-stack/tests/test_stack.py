@@ -262,6 +262,32 @@ def test_members_come_from_the_config() -> None:
         StackScorer(members={"a.b": ShapeScorer()})
 
 
+def test_a_scorer_that_wraps_others_cannot_be_a_member() -> None:
+    """There is nothing inside a stack that it could add to."""
+
+    class Adding:
+        @hookimpl(wrapper=True)
+        def score(self):
+            return [*(yield), None]
+
+    with pytest.raises(ConfigError, match="'cost' adds to what other scorers say"):
+        StackScorer(members={"cost": Adding()})
+
+
+def test_a_member_may_say_nothing() -> None:
+    """It then gets no weight."""
+
+    class Silent:
+        @hookimpl
+        def score(self):
+            return None
+
+    members = {"line": LineScorer(), "silent": Silent()}
+    fitted = StackScorer(members=members).fit(split())
+
+    assert "not needed: silent" in fitted.notes()[0]
+
+
 def test_queries_of_one_group_cannot_be_stacked() -> None:
     """Nothing can be held out; the message says what to do."""
     data = dataset(np.eye(8), np.ones((8, 2)), groups=("all",) * 8)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 from llmrouter_core.cli.console import (
+    Finite,
     Misuse,
     as_json,
     console,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--smoothing",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=0.03,
     show_default=True,
     help="The larger, the more frequent tokens count.",
