@@ -111,7 +111,8 @@ class Pipeline:
         """Return what every scorer predicts, by name, in config order.
 
         Raises:
-            BadResult: A scorer returned something else, or two predict the same name.
+            BadResult: A scorer returned something else.
+            ConfigError: Two scorers predict the same.
         """
         if embeddings is None:
             wanted = self.wants_embeddings
@@ -125,12 +126,10 @@ class Pipeline:
             for one in item if isinstance(item, tuple) else (item,):
                 self._check_scores(one, shape)
                 if one.name in scores:
-                    self._blame(
-                        "score",
-                        f"and another scorer both predict '{one.name}'; "
-                        "rename one or narrow its targets",
-                        name=one.name,
-                    )
+                    why = f"and another scorer both predict '{one.name}'; "
+                    why += f"remove one, such as [scorer.{one.name}], or narrow its targets"
+                    fault = self._fault("score", why, name=one.name)
+                    raise ConfigError("router", [f"{fault} @ scorer"])
                 scores[one.name] = one
         return scores
 

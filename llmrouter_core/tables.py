@@ -28,7 +28,7 @@ def read(source: str | Path | Mapping[str, Any]) -> tuple[str, Path, dict[str, A
             content = file.read(LARGEST + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        hint = "; to write one: llmrouter init knn > router.toml"
+        hint = "; to write one: llmrouter init auto > router.toml"
         raise ConfigError(
             name,
             [f"cannot be read: {reason}{hint if isinstance(error, FileNotFoundError) else ''}"],

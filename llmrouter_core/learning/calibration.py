@@ -74,6 +74,8 @@ class Calibration:
 
         A model that has no held-out outcomes follows the others.
         """
+        if scale == "margin" and kind == "none":
+            kind = "platt"  # a margin is no quality before it is mapped to one
         known = ~np.isnan(quality) & np.isfinite(raw)
         m = raw.shape[1]
         count = known.sum(axis=0).astype(float)

@@ -195,7 +195,9 @@ def fixed(
         for name, share in shares.items():
             found.setdefault(name, []).append(expected(share, rest.quality, costs))
     rows = [place for _, _, place in parts]
-    return {name: scattered(outcomes, rows, n) for name, outcomes in found.items()}
+    # Some are not defined everywhere, such as the best of a task that was never seen.
+    whole = {name: outcomes for name, outcomes in found.items() if len(outcomes) == len(parts)}
+    return {name: scattered(outcomes, rows, n) for name, outcomes in whole.items()}
 
 
 def viewed(

@@ -269,7 +269,7 @@ def test_two_scorers_of_one_name_are_both_named(publish: Publish) -> None:
     publish("bad-plugin", code, {"llmrouter.scorer": {"bad": "bad_plugin:Part"}})
     router = LLMRouter(HEALTHY | {"scorer": {"one": "bad", "two": "bad"}})
 
-    with pytest.raises(BadResult, match="both predict 'quality'"):
+    with pytest.raises(ConfigError, match="both predict 'quality'"):
         router.decide("hello")
 
 

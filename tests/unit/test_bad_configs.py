@@ -334,7 +334,7 @@ def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
     """The next step is a command."""
     [line] = refused(check(tmp_path / "router.toml"))
 
-    assert "No such file or directory; to write one: llmrouter init knn > router.toml" in line
+    assert "No such file or directory; to write one: llmrouter init auto > router.toml" in line
 
 
 def test_a_path_with_nul_is_refused() -> None:

@@ -167,7 +167,7 @@ def test_two_scorers_of_one_name_are_refused() -> None:
         part("selector", Selector()),
     )
 
-    with pytest.raises(BadResult, match="another scorer both predict 'quality'; rename one"):
+    with pytest.raises(ConfigError, match="another scorer both predict 'quality'; remove one"):
         found.decide(QUERIES)
 
 

@@ -351,8 +351,8 @@ def _expected(router: LLMRouter, name: str, data: Dataset) -> dict[str, Any]:
         row: dict[str, Any] = {"model": model.name, "new": model.name == name}
         for kind, scored in scores.items():
             row[kind] = float(scored.values[:, j].mean())
-        if "quality" in scores and scores["quality"].std is not None:
-            # The level's error is common to all queries, so it does not fall with their number.
+        if model.name == name and "quality" in scores and scores["quality"].std is not None:
+            # It is mostly the level's, common to all queries; that of others is of one query.
             row["error"] = float(scores["quality"].std[:, j].mean())
         known = data.quality[:, column[model.name]]
         row["recorded"] = float(np.nanmean(known)) if not np.isnan(known).all() else None

@@ -26,8 +26,9 @@ from llmrouter_plugin_sim.trial import (
 _EXAMPLE = "What comes next: 3, 5, 9, 15, 23?"
 _NEXT = """\
 Next, with real models:
-  llmrouter init knn > router.toml             # put in your models and their base_url
+  llmrouter init auto > router.toml            # put in your models and their base_url
   llmrouter ask router.toml "…"                # untrained, it asks your first model
+  llmrouter collect --help                     # ask each of them what you know answers to
   llmrouter train router.toml outcomes.jsonl   # what your models did: docs/outcomes.md
 """
 

@@ -47,7 +47,7 @@ def test_the_table_is_headed_simulated_and_says_what_to_type_next() -> None:
 
     assert shown.startswith("SIMULATED")
     assert "best single" in shown
-    assert "llmrouter init knn > router.toml" in shown
+    assert "llmrouter init auto > router.toml" in shown
     assert "llmrouter train router.toml" in shown
 
 
