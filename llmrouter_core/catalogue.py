@@ -42,10 +42,15 @@ LIBRARY = {
     "command": {
         "demo": "llmrouter-plugin-sim",
         "distill": "llmrouter-plugin-static",
+        "keys": "llmrouter-plugin-server",
         "new": "cookiecutter-router",
         "onboard": "llmrouter-plugin-collect",
+        "serve": "llmrouter-plugin-server",
     },
-    "dataset": dict.fromkeys(_READERS, "llmrouter-plugin-datasets"),
+    "dataset": {
+        **dict.fromkeys(_READERS, "llmrouter-plugin-datasets"),
+        "log": "llmrouter-plugin-ope",
+    },
     "router": {"auto": "llmrouter-plugin-stack"},
     "scorer": {"shape": "llmrouter-plugin-stack"},
     "task": dict.fromkeys(_BENCHMARKS, "llmrouter-plugin-tasks"),

@@ -61,8 +61,8 @@ def convert(source: Path, out: Path, reader: str | None, skip_bad: bool) -> None
             raise Misuse(f"{source}: is a folder; say what wrote it: --from {'|'.join(readers())}")
         found = rows(source, repairs=dropped)
     else:
-        foreign = _foreign(reader, source, repairs, skip_bad)
-        found = checked(foreign, str(source), repairs=dropped)
+        read = foreign(reader, source, repairs, skip_bad)
+        found = checked(read, str(source), repairs=dropped)
     count = write_rows(_filled(found, source), out)
     tell(repairs)
     say(f"{count:,} rows in {out}")
@@ -138,7 +138,7 @@ def readers() -> list[str]:
     return sorted({entry.name for entry in discover() if entry.kind == "dataset"})
 
 
-def _foreign(
+def foreign(
     name: str, source: Path, repairs: Repairs, skip_bad: bool
 ) -> Iterator[tuple[int, Any]]:
     """Yield what the reader called *name* makes of *source*, numbered from 1.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from llmrouter_core.cli.console import SEED, printable, say, warn
+from llmrouter_core.cli.console import SEED, Misuse, printable, say, warn
 from llmrouter_core.dataset import Dataset
-from llmrouter_core.errors import DatasetError
-from llmrouter_core.outcomes import Repairs
+from llmrouter_core.errors import DatasetError, UnknownPlugin
+from llmrouter_core.outcomes import Repairs, checked, write_rows
 
 if TYPE_CHECKING:
     from llmrouter_core.router import LLMRouter
@@ -48,8 +50,10 @@ def replay_options(command: Command) -> Command:
     return train(resamples(seed(skip_bad_option(command))))
 
 
-def read_outcomes(path: Path, skip_bad: bool, router: LLMRouter | None = None) -> Dataset:
-    """Return the outcomes in *path*, and say what was left out.
+def read_outcomes(
+    path: Path, skip_bad: bool, router: LLMRouter | None = None, named: Path | None = None
+) -> Dataset:
+    """Return the outcomes in *path*, which messages call *named*, and say what was left out.
 
     Raises:
         DatasetError: They cannot be read, or tell nothing of a model that *router* chooses from.
@@ -61,8 +65,36 @@ def read_outcomes(path: Path, skip_bad: bool, router: LLMRouter | None = None) -
         try:
             found.for_models([model.name for model in router.pipeline.models])
         except DatasetError as error:
-            raise DatasetError(f"{path}: {error}") from None
+            raise DatasetError(f"{named or path}: {error}") from None
     return found
+
+
+@contextmanager
+def logged(path: Path, skip_bad: bool) -> Iterator[Path]:
+    """Yield a file with the outcomes that a server's log in *path* holds, and say what it lacks.
+
+    Raises:
+        Misuse: No installed house reads such logs.
+        DatasetError: The log cannot be read, or a row of it is wrong.
+    """
+    from llmrouter_core.cli.dataset import foreign
+
+    repairs = Repairs()
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "log.jsonl")
+        found = checked(
+            foreign("log", path, repairs, skip_bad),
+            str(path),
+            repairs=repairs if skip_bad else None,
+        )
+        try:
+            write_rows((row for _, row in found), file)
+        except UnknownPlugin:
+            raise Misuse(
+                "no installed house reads logs; try: pip install llmrouter-plugin-ope @ --from-log"
+            ) from None
+        tell(repairs)
+        yield file
 
 
 def tell(repairs: Repairs) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from llmrouter_core.artefacts import refuse_strangers
 from llmrouter_core.cli.console import (
     SEED,
     Finite,
+    Misuse,
     as_json,
     config_argument,
     console,
@@ -19,7 +21,7 @@ from llmrouter_core.cli.console import (
     progress,
     say,
 )
-from llmrouter_core.cli.outcomes import read_outcomes, skip_bad_option
+from llmrouter_core.cli.outcomes import logged, read_outcomes, skip_bad_option
 from llmrouter_core.cli.report import keep, shares, sources, table
 from llmrouter_core.config import Config, load
 from llmrouter_core.errors import ConfigError, DatasetError
@@ -30,7 +32,14 @@ from llmrouter_core.training import Trainable
 
 @click.command(epilog=example("llmrouter train router.toml outcomes.jsonl --all"))
 @config_argument
-@click.argument("data", type=Path)
+@click.argument("data", type=Path, required=False)
+@click.option(
+    "--from-log",
+    "log",
+    type=Path,
+    metavar="DIR",
+    help="Learn from the rated requests in a server's log instead of DATA.",
+)
 @click.option("--out", type=Path, help="Folder for what is learned.")
 @click.option(
     "--test",
@@ -52,7 +61,8 @@ from llmrouter_core.training import Trainable
 @click.option("--json", "json_", is_flag=True, help="Print the report as JSON.")
 def command(
     config: Path,
-    data: Path,
+    data: Path | None,
+    log: Path | None,
     out: Path | None,
     test: float,
     seed: int,
@@ -66,6 +76,9 @@ def command(
     DATA is JSONL, one line per query and model: query, model, score, and where known cost,
     output_tokens, latency, task, group. Queries of one group are never split.
     """
+    read = data or log
+    if read is None or (data and log):
+        raise Misuse("learn from what? give either DATA or --from-log DIR")
     found = load(config)
     router = LLMRouter.of(found)  # without what was learned earlier, which may no longer fit
     learners = [part for part in found.parts if isinstance(part.plugin, Trainable)]
@@ -73,18 +86,20 @@ def command(
         raise ConfigError(str(config), ["no part learns, so there is nothing to train"])
     folder = out or found.folder / (found.router.artefacts or "artefacts")
     refuse_strangers(folder)
-    outcomes = read_outcomes(data, skip_bad, router)
+    with ExitStack() as stack:
+        file = stack.enter_context(logged(log, skip_bad)) if log else read
+        outcomes = read_outcomes(file, skip_bad, router, named=read)
+        card = {**sources(config=config, outcomes=file), "split": {"test": test, "seed": seed}}
     taught, held = outcomes.split(test, seed=seed)
     if not len(taught) or not len(held):
         raise DatasetError(
-            f"{data}: cannot be split for --test {test}, with queries of so few groups "
+            f"{read}: cannot be split for --test {test}, with queries of so few groups "
             f"({len(set(outcomes.groups))}, in tasks that are split one by one: "
             f"{len(set(outcomes.tasks))}); give more outcomes"
         )
     with progress("learning") as tell:
         fitted = router.fit(taught, progress=tell)
     with progress("evaluating") as tell:
-        card = {**sources(config=config, outcomes=data), "split": {"test": test, "seed": seed}}
         report = evaluate(fitted, held, train=taught, seed=seed, progress=tell, card=card)
     if everything:
         with progress("learning from everything") as tell:
