@@ -33,7 +33,7 @@ from llmrouter_core.errors import (
     UnknownPlugin,
 )
 from llmrouter_core.hooks import Call, Solve, hookimpl
-from llmrouter_core.nesting import Embedder, Scorer
+from llmrouter_core.nesting import Caller, Embedder, Scorer, Selector
 from llmrouter_core.router import LLMRouter
 from llmrouter_core.scoring import named_score
 from llmrouter_core.secret import Secret
@@ -78,6 +78,7 @@ __all__ = [
     "BudgetExceeded",
     "Call",
     "CallError",
+    "Caller",
     "Chunk",
     "ConfigError",
     "Dataset",
@@ -106,6 +107,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "Secret",
+    "Selector",
     "Session",
     "Solve",
     "Step",

@@ -30,7 +30,7 @@ VERBS = {
 }
 """The kinds of parts, each with the hook it must implement; an extension may implement any."""
 
-KINDS = (*VERBS, "router", "command", "dataset", "task")
+KINDS = (*VERBS, "router", "command", "dataset", "task", "store")
 """Everything an entry-point group `llmrouter.<kind>` may hold."""
 
 _BENCHMARKS = (

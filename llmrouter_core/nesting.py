@@ -18,5 +18,7 @@ class Nested:
     kind: str
 
 
+Caller: TypeAlias = Annotated[Any, Nested("caller")]
 Embedder: TypeAlias = Annotated[Any, Nested("embedder")]
 Scorer: TypeAlias = Annotated[Any, Nested("scorer")]
+Selector: TypeAlias = Annotated[Any, Nested("selector")]

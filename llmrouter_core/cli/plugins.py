@@ -18,8 +18,8 @@ from llmrouter_core.errors import LLMRouterError
 def command(kind: str | None, check: bool, json_: bool) -> None:
     """List the installed plugins, or those of one KIND.
 
-    The kinds: embedder, scorer, selector, caller, solver, extension, router, command, dataset
-    and task.
+    The kinds: embedder, scorer, selector, caller, solver, extension, router, command, dataset,
+    task and store.
 
     Reads labels only; with --check each plugin is imported, and any that is broken makes the
     exit code 1.

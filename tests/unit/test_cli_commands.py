@@ -44,7 +44,7 @@ def with_recipe() -> list[Entry]:
     """Return one entry of every installed distribution that publishes a recipe."""
     found = {}
     for entry in discover():
-        if entry.kind not in ("command", "dataset", "task"):
+        if entry.kind not in ("command", "dataset", "task", "store"):
             found.setdefault(entry.name, entry)
     return list(found.values())
 

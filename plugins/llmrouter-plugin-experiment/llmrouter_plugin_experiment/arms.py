@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeAlias, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from attrs import define, field, validators
-from llmrouter_core import BadResult, ConfigError, Ints, Model, Query, Scores
-from llmrouter_core.nesting import Nested
-
-Selector: TypeAlias = Annotated[Any, Nested("selector")]
+from llmrouter_core import BadResult, ConfigError, Ints, Model, Query, Scores, Selector
 
 
 @define(eq=False, kw_only=True)
