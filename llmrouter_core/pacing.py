@@ -15,19 +15,21 @@ T = TypeVar("T")
 _QUICK = 0.001  # seconds that nobody notices
 _SLOW = 0.010  # seconds that others do notice
 _PROOF = 50  # decisions in a row that must have been quick
+_MOST = 5  # slow ones on the event loop; one may be a pause of the machine
 _SHORT = 20_000  # characters; what reads more is not like what was measured
 
 
 class Pace:
     """Whether the decisions of one router are quick, by what they took.
 
-    They are once fifty in a row were; if one on the event loop is slow nevertheless, then what
-    was seen says nothing, such as that of a cache, and none is taken there again.
+    They are once fifty in a row were. If one on the event loop is slow nevertheless, it has to be
+    proved again; if that happens a few times, then what was seen says nothing, as behind a cache,
+    and none is taken there again.
     """
 
     def __init__(self) -> None:
         self._quick = 0
-        self._trusted = True
+        self._slips = 0
 
     async def run(self, size: int, decide: Callable[[], T]) -> T:
         """Return what *decide* returns, computed here or in a thread.
@@ -36,12 +38,14 @@ class Pace:
             size: Characters that it reads.
             decide: What computes it.
         """
-        if self._trusted and self._quick >= _PROOF and size <= _SHORT:
+        if self._slips < _MOST and self._quick >= _PROOF and size <= _SHORT:
             started = time.perf_counter()
             try:
                 return decide()
             finally:
-                self._trusted = time.perf_counter() - started < _SLOW
+                if time.perf_counter() - started >= _SLOW:
+                    self._slips += 1
+                    self._quick = 0
         import asyncio
 
         return await asyncio.to_thread(self._timed, decide)

@@ -23,6 +23,7 @@ HEAVY = (
     "sklearn",
     "scipy",
     "pandas",
+    "aiohttp",
     "httpx",
     "tensorflow",
     "matplotlib",

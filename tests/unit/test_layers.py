@@ -32,7 +32,17 @@ LAYERS = [
     {"__main__"},
 ]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
-BANNED = {"torch", "sklearn", "scipy", "pandas", "httpx", "requests", "transformers"}
+BANNED = {
+    "torch",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "aiohttp",
+    "httpx",
+    "msgspec",
+    "requests",
+    "transformers",
+}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

@@ -36,10 +36,21 @@ def test_a_decision_that_waits_stays_in_a_thread() -> None:
     assert not any(places(Pace(), *[wait] * 55))
 
 
-def test_one_slow_decision_on_the_loop_is_the_last_there() -> None:
+def test_after_a_slow_decision_on_the_loop_quickness_is_proved_again() -> None:
     pace = Pace()
     places(pace, *[where] * 500)
-    assert places(pace, wait, *[where] * 500) == [True] + [False] * 500
+    found = places(pace, wait, *[where] * 500)
+    assert found[0]
+    assert not any(found[1:51])
+    assert found[-1]
+
+
+def test_decisions_that_are_slow_again_and_again_stay_in_a_thread() -> None:
+    pace = Pace()
+    for _ in range(5):
+        places(pace, *[where] * 500)
+        assert places(pace, wait) == [True]
+    assert not any(places(pace, *[where] * 500))
 
 
 def test_long_texts_are_decided_in_a_thread() -> None:

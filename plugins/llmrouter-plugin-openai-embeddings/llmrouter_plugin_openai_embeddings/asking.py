@@ -19,6 +19,7 @@ from llmrouter_plugin_openai_embeddings.reading import rows_of
 
 if TYPE_CHECKING:
     import httpx
+    from llmrouter_plugin_openai.by_httpx import HttpxResponse
 
 _ERROR_BYTES = 64 * 1024
 _ERROR_SECONDS = 2.0
@@ -80,6 +81,8 @@ class Provider:
                 late = loop.time() + pause >= clock.ends
                 if not error.again or attempt == self.attempts or late:
                     raise
+            finally:
+                clock.stop()
             await asyncio.sleep(pause)
         raise AssertionError  # there is at least one attempt, and it returns or raises
 
@@ -87,18 +90,18 @@ class Provider:
         place = clock.place
         async with aclosing(await self._send(texts, clock)) as response:
             body = Body(response, clock, idle=self.deadline, largest=self.largest)
-            async with aclosing(body):
-                if response.status_code != 200:
-                    start = await body.start(_ERROR_BYTES, _ERROR_SECONDS)
-                    raise refusal(place, response.status_code, response.headers, start)
-                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if kind != "application/json":
-                    what = place.quote(kind) or "no content type"
-                    raise place.error(BadResponse, f"answered with {what}; check its base_url")
-                return rows_of(place, await body.whole(), len(texts))
+            if response.status_code != 200:
+                start = await body.start(_ERROR_BYTES, _ERROR_SECONDS)
+                raise refusal(place, response.status_code, response.headers, start)
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/json":
+                what = place.quote(kind) or "no content type"
+                raise place.error(BadResponse, f"answered with {what}; check its base_url")
+            return rows_of(place, await body.whole(), len(texts))
 
-    async def _send(self, texts: Sequence[str], clock: Clock) -> httpx.Response:
+    async def _send(self, texts: Sequence[str], clock: Clock) -> HttpxResponse:
         import httpx
+        from llmrouter_plugin_openai.by_httpx import HttpxResponse
 
         assert self._client is not None, "asked outside of open()"
         message = self._client.build_request(
@@ -109,7 +112,7 @@ class Provider:
         )
         try:
             sent = self._client.send(message, stream=True)
-            return await clock.within(self.deadline, "deadline", sent)
+            return HttpxResponse(await clock.within(self.deadline, "deadline", sent))
         except httpx.HTTPError as error:
             reason = f"cannot be reached: {clock.place.quote(str(error)) or type(error).__name__}"
             raise clock.place.error(Unavailable, reason) from error

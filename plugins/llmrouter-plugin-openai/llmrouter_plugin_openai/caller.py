@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import define, field, validators
 from llmrouter_core import (
-    BadRequest,
-    BadResponse,
     Call,
     CallError,
     Chunk,
@@ -25,8 +22,7 @@ from llmrouter_core import (
     hookimpl,
 )
 
-from llmrouter_plugin_openai.events import answer_of
-from llmrouter_plugin_openai.faults import Place, refusal
+from llmrouter_plugin_openai.faults import Place
 from llmrouter_plugin_openai.keys import Keys, soonest
 from llmrouter_plugin_openai.options import (
     bare,
@@ -37,25 +33,22 @@ from llmrouter_plugin_openai.options import (
     web_address,
 )
 from llmrouter_plugin_openai.pool import read_pool
-from llmrouter_plugin_openai.reading import Body, Clock
-from llmrouter_plugin_openai.streaming import chunks_of
+from llmrouter_plugin_openai.reading import Clock
+from llmrouter_plugin_openai.reply import Reply
+from llmrouter_plugin_openai.sending import body_of
+from llmrouter_plugin_openai.transport import NAMES, Client, NotConnected, Unreachable, opened
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-    import httpx
-
 BASE_URL = "https://openrouter.ai/api/v1"
-
-_ERROR_BYTES = 64 * 1024
-_ERROR_SECONDS = 2.0
 
 
 @define
 class _Opened:
     """A client and how many lifespans share it."""
 
-    client: httpx.AsyncClient
+    client: Client
     users: int = 0
 
 
@@ -77,6 +70,8 @@ class OpenaiCaller:
         connections: Connections that may be open at once; further calls wait for one.
         stream: Whether answers are asked for in pieces; a payload that says `stream = false`
             is never streamed.
+        transport: What carries the requests, `aiohttp` or `httpx`; None is the best that is
+            installed.
     """
 
     name: str = "default"
@@ -91,6 +86,9 @@ class OpenaiCaller:
     largest_response: int = field(default=16 << 20, validator=validators.gt(0))
     connections: int = field(default=100, validator=validators.gt(0))
     stream: bool = True
+    transport: str | None = field(
+        default=None, validator=validators.optional(validators.in_(NAMES))
+    )
     _opened: dict[Any, _Opened] = field(init=False, repr=False, factory=dict)
     _keys: Keys = field(init=False, repr=False)
 
@@ -121,32 +119,34 @@ class OpenaiCaller:
     async def _open(self) -> AsyncIterator[None]:
         import asyncio
 
-        import httpx
-
         loop = asyncio.get_running_loop()
-        opened = self._opened.get(loop)
-        if opened is None:  # routers that share this part on one loop share its client
-            limits = httpx.Limits(
-                max_connections=self.connections, max_keepalive_connections=self.connections
-            )
-            timeout = httpx.Timeout(None, connect=self.connect)  # the rest is our own clock's
-            client = httpx.AsyncClient(
-                limits=limits,
-                timeout=timeout,
-                follow_redirects=False,
-                verify=urlsplit(self.base_url).scheme == "https",  # loading them costs 130 ms
-            )
-            opened = self._opened[loop] = _Opened(client)
-        opened.users += 1
+        ours = self._opened.get(loop)
+        if ours is None:  # routers that share this part on one loop share its client
+            ours = self._opened[loop] = _Opened(self._new_client())
+        ours.users += 1
         try:
             yield
         finally:
-            opened.users -= 1
-            if not opened.users:
+            ours.users -= 1
+            if not ours.users:
                 del self._opened[loop]
-                await opened.client.aclose()
+                await ours.client.aclose()
 
-    def _client(self, loop: AbstractEventLoop) -> httpx.AsyncClient:
+    def _new_client(self) -> Client:
+        try:
+            return opened(
+                self.transport,
+                self.base_url,
+                connect=self.connect,
+                connections=self.connections,
+            )
+        except ModuleNotFoundError as error:
+            reason = (
+                f"{error.name} is not installed; pip install 'llmrouter-plugin-openai[aiohttp]'"
+            )
+            raise ConfigError(f"caller.{self.name}.transport", [reason]) from error
+
+    def _client(self, loop: AbstractEventLoop) -> Client:
         if loop not in self._opened:
             reason = "is not open here; ask within `async with router:`"
             raise ConfigError(f"caller.{self.name}", [reason])
@@ -159,15 +159,18 @@ class OpenaiCaller:
 
         loop = asyncio.get_running_loop()
         client = self._client(loop)
+        host = urlsplit(self.base_url).netloc
         ends = loop.time() + self.deadline
+        body = body_of(Place(model.name, host), model, request.payload, stream=self.stream)
         failures: list[CallError] = []
         for key in self._keys.turns():
-            place = Place(model.name, urlsplit(self.base_url).netloc, key)
-            clock = Clock(place, self.deadline, ends)
+            clock = Clock(Place(model.name, host, key), self.deadline, ends)
+            reply: Reply | None = None
             started = False
             try:
-                async with aclosing(self._once(client, model, request, clock)) as chunks:
-                    async for chunk in chunks:
+                reply = await self._send(client, clock, body)
+                while chunks := await reply.more():
+                    for chunk in chunks:
                         started = True
                         yield chunk
                 return
@@ -175,59 +178,26 @@ class OpenaiCaller:
                 if started or not self._keys.rest(key, error):
                     raise
                 failures.append(error)
+            finally:
+                clock.stop()
+                if reply is not None:
+                    await reply.aclose()
         raise soonest(failures)
 
-    async def _once(
-        self, client: httpx.AsyncClient, model: Model, request: Request, clock: Clock
-    ) -> AsyncGenerator[Chunk, None]:
-        """Yield the answer to one request, made with the key of the clock's place."""
+    async def _send(self, client: Client, clock: Clock, body: bytes) -> Reply:
+        """Return the reply to one request, made with the key of the clock's place."""
         place = clock.place
-        async with aclosing(await self._send(client, model, request, clock)) as response:
-            body = Body(response, clock, idle=self.idle, largest=self.largest_response)
-            async with aclosing(body), aclosing(self._answer(place, response, body)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-
-    async def _answer(
-        self, place: Place, response: httpx.Response, body: Body
-    ) -> AsyncGenerator[Chunk, None]:
-        """Yield the chunks of *response*, whichever way it answers."""
-        if response.status_code != 200:
-            start = await body.start(_ERROR_BYTES, _ERROR_SECONDS)
-            raise refusal(place, response.status_code, response.headers, start)
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "text/event-stream":
-            async with aclosing(chunks_of(place, body)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        elif kind == "application/json":
-            yield answer_of(place, await body.whole())
-        else:
-            what = place.quote(kind) or "no content type"
-            raise place.error(BadResponse, f"answered with {what}; check its base_url")
-
-    async def _send(
-        self, client: httpx.AsyncClient, model: Model, request: Request, clock: Clock
-    ) -> httpx.Response:
-        """Return the response as soon as its headers are there."""
-        import httpx
-
-        place = clock.place
-        message = client.build_request(
-            "POST",
-            f"{self.base_url}/chat/completions",
-            content=self._payload(place, model, request),
-            headers=self._headers(place.key),
-        )
+        url = f"{self.base_url}/chat/completions"
+        sent = client.post(url, self._headers(place.key), body)
         try:
-            sent = client.send(message, stream=True)
-            return await clock.within(self.first_byte, "first_byte", sent)
-        except httpx.ConnectTimeout as error:
+            response = await clock.within(self.first_byte, "first_byte", sent)
+        except NotConnected as error:
             reason = f"not connected within {self.connect:g} s (limit 'connect')"
             raise place.error(TimedOut, reason) from error
-        except httpx.HTTPError as error:
-            reason = f"cannot be reached: {place.quote(str(error)) or type(error).__name__}"
+        except Unreachable as error:
+            reason = f"cannot be reached: {place.quote(str(error))}"
             raise place.error(Unavailable, reason) from error
+        return Reply(response, clock, idle=self.idle, largest=self.largest_response)
 
     def _headers(self, key: Secret | None) -> dict[str, str]:
         headers = {
@@ -242,22 +212,3 @@ class OpenaiCaller:
                 raise ConfigError(f"caller.{self.name}.api_key", [reason])
             headers["Authorization"] = f"Bearer {key.reveal()}"
         return headers
-
-    def _payload(self, place: Place, model: Model, request: Request) -> bytes:
-        payload = {**request.payload, "model": model.id, "stream": self.stream}
-        if request.payload.get("stream") is False:
-            payload["stream"] = False
-        if payload["stream"]:
-            options = request.payload.get("stream_options") or {}
-            if not isinstance(options, Mapping):
-                raise place.error(BadRequest, "'stream_options' in the payload is not an object")
-            payload["stream_options"] = {**options, "include_usage": True}
-        else:
-            payload.pop("stream_options", None)  # providers refuse it without a stream
-        try:
-            return json.dumps(
-                payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=dict
-            ).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            reason = f"the payload is not JSON ({error})"
-            raise place.error(BadRequest, reason) from error

@@ -5,24 +5,29 @@ from __future__ import annotations
 import zlib
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import frozen
+from attrs import define, field
 from llmrouter_core import BadResponse, CallError, IncompleteStream, TimedOut
 
 from llmrouter_plugin_openai.faults import Place
+from llmrouter_plugin_openai.transport import Response
 
 if TYPE_CHECKING:
-    import httpx
+    from asyncio import AbstractEventLoop, Task, TimerHandle
 
 T = TypeVar("T")
 
 _ZIPPED = ("gzip", "x-gzip", "deflate")
 
 
-@frozen
+@define(eq=False)
 class Clock:
     """The time that is left to one call.
+
+    All waits of a call, of which there is one at a time, share one timer. A wait only notes when
+    it is due; a timer that rings too early is set anew. A stream of short waits so costs no timer
+    each, and 30 s without a byte are noticed all the same.
 
     Attributes:
         place: Whom the call asks.
@@ -33,6 +38,12 @@ class Clock:
     place: Place
     deadline: float
     ends: float
+    _loop: AbstractEventLoop | None = field(init=False, default=None)
+    _timer: TimerHandle | None = field(init=False, default=None)
+    _rings: float = field(init=False, default=0.0)
+    _due: float = field(init=False, default=0.0)
+    _task: Task[Any] | None = field(init=False, default=None)
+    _late: bool = field(init=False, default=False)
 
     async def within(self, seconds: float, limit: str, result: Awaitable[T]) -> T:
         """Return *result* if it comes within *seconds* and before the deadline.
@@ -42,17 +53,55 @@ class Clock:
         """
         import asyncio
 
-        until = asyncio.get_running_loop().time() + seconds
+        loop = self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        until = loop.time() + seconds
+        self._due = due = min(until, self.ends)
+        if self._timer is None or due < self._rings:
+            self._set(due)
+        others = task.cancelling()
+        self._task = task
         try:
-            async with asyncio.timeout_at(min(until, self.ends)):
-                return await result
-        except TimeoutError:
-            reason = (
-                f"nothing within {seconds:g} s (limit '{limit}')"
-                if until < self.ends
-                else f"not finished within {self.deadline:g} s (limit 'deadline')"
-            )
-            raise self.place.error(TimedOut, reason) from None
+            return await result
+        except asyncio.CancelledError:
+            # As in asyncio.timeout: whoever else cancelled the task comes before the clock.
+            late, self._late = self._late, False
+            if not late or task.uncancel() > others:
+                raise
+        finally:
+            self._task = None
+            if self._late:  # and something else came of it
+                self._late = False
+                task.uncancel()
+        reason = (
+            f"nothing within {seconds:g} s (limit '{limit}')"
+            if until < self.ends
+            else f"not finished within {self.deadline:g} s (limit 'deadline')"
+        )
+        raise self.place.error(TimedOut, reason)
+
+    def stop(self) -> None:
+        """Leave no timer behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self, when: float) -> None:
+        assert self._loop is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._rings = self._loop.call_at(when, self._ring), when
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._task is None or self._loop is None:
+            return  # nobody waits; the next wait sets it
+        if self._loop.time() < self._due:
+            self._set(self._due)
+        else:
+            self._late = True
+            self._task.cancel()
 
 
 class Body:
@@ -65,9 +114,7 @@ class Body:
         largest: Bytes that may arrive, and bytes that they may decompress to.
     """
 
-    def __init__(
-        self, response: httpx.Response, clock: Clock, *, idle: float, largest: int
-    ) -> None:
+    def __init__(self, response: Response, clock: Clock, *, idle: float, largest: int) -> None:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "", *_ZIPPED):
             raise clock.place.error(
@@ -75,35 +122,42 @@ class Body:
                 f"answered in an encoding that was not asked for: {clock.place.quote(encoding)}",
             )
         self._inflater = zlib.decompressobj(wbits=47) if encoding in _ZIPPED else None
-        self._pieces = response.aiter_raw()
+        self._response = response
         self._clock = clock
         self._idle = idle
         self._largest = largest
         self._arrived = self._given = 0
 
-    async def read(self) -> bytes:
+    async def read(self, seconds: float | None = None) -> bytes:
         """Return the next piece, `b""` at the end.
+
+        Args:
+            seconds: How long to wait at most, where that is less than usual.
 
         Raises:
             TimedOut: A limit passed.
             IncompleteStream: The connection broke.
             BadResponse: The body is too large, or not what its encoding says.
         """
-        import httpx
-
+        wait = self._idle if seconds is None else min(seconds, self._idle)
         while True:
             try:
-                piece = await self._clock.within(self._idle, "idle", anext(self._pieces, b""))
-            except httpx.HTTPError as error:
-                reason = f"the connection broke within the answer ({type(error).__name__})"
-                raise self._clock.place.error(IncompleteStream, reason) from error
+                piece = await self._clock.within(wait, "idle", self._response.read())
+            except CallError:
+                raise
+            except Exception as error:  # each library has its own
+                piece = self._response.left()
+                if not piece:
+                    reason = f"the connection broke within the answer ({type(error).__name__})"
+                    raise self._clock.place.error(IncompleteStream, reason) from error
             if not piece:
                 return b""
             self._arrived += len(piece)
             if self._arrived > self._largest:
                 raise self._too_large()
-            if self._inflater is not None:
-                piece = self._inflate(self._inflater, piece)
+            if self._inflater is None:
+                return piece
+            piece = self._inflate(self._inflater, piece)
             self._given += len(piece)
             if self._given > self._largest:
                 raise self._too_large()
@@ -130,27 +184,15 @@ class Body:
 
     async def start(self, size: int, seconds: float) -> bytes:
         """Return at most *size* bytes, as many as come within *seconds*; never fail."""
-        pieces: list[bytes] = []
-
-        async def collect() -> None:
-            while sum(map(len, pieces)) < size and (piece := await self.read()):
-                pieces.append(piece)
-
-        with suppress(CallError):
-            await self._clock.within(seconds, "idle", collect())
-        return b"".join(pieces)[:size]
-
-    async def aclose(self) -> None:
-        """Stop reading, so that nothing is left to the garbage collector.
-
-        httpx nests generators, and closing the outermost leaves the inner ones suspended; a
-        read that is cancelled at once ends them all.
-        """
         import asyncio
 
-        import httpx
-
-        with suppress(TimeoutError, httpx.HTTPError):
-            async with asyncio.timeout(0):
-                while await anext(self._pieces, b""):
-                    pass
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        pieces: list[bytes] = []
+        with suppress(CallError):
+            while sum(map(len, pieces)) < size:
+                piece = await self.read(until - loop.time())
+                if not piece:
+                    break
+                pieces.append(piece)
+        return b"".join(pieces)[:size]

@@ -21,6 +21,12 @@ from llmrouter_core import (
 from llmrouter_plugin_openai.events import answer_of, chunk_of
 from llmrouter_plugin_openai.faults import Place, clean, refusal, reported, retry_after
 
+
+@pytest.fixture(autouse=True)
+def transport() -> None:
+    """Nothing is sent here."""
+
+
 KEY = "sk-or-v1-0123456789abcdef0123456789"
 PLACE = Place("small", "api.example.org", Secret(KEY))
 
@@ -201,12 +207,13 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_json_is_a_chunk_or_a_typed_error(value: Any) -> None:
     """No shape of an event or of an answer raises anything but a CallError."""
-    text = json.dumps(value)
+    data = json.dumps(value).encode()
     for read in (chunk_of, answer_of):
         try:
-            chunk = read(PLACE, text)  # type: ignore[arg-type]
+            chunk = read(PLACE, data)
         except CallError:
             continue
+        assert chunk.data == data
         assert isinstance(chunk.text, str)
         assert chunk.usage is None or chunk.usage.input_tokens >= 0
         assert isinstance(value, dict)

@@ -1,9 +1,11 @@
 """What is special about the openai caller: what it sends, what it reads, what it keeps quiet."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from ssl import CERT_REQUIRED, SSLContext
 from typing import Any
 
 import httpx
@@ -47,7 +49,7 @@ def chunks(caller: OpenaiCaller, candidate: Model, **payload: Any) -> list[Chunk
 
 @pytest.mark.parametrize("scheme", ["https", "HTTPS", "Https"])
 def test_certificates_are_checked_however_the_scheme_is_spelled(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
+    scheme: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only plain http goes without."""
     given: list[bool] = []
@@ -57,7 +59,19 @@ def test_certificates_are_checked_however_the_scheme_is_spelled(
             given.append(verify)
             super().__init__(verify=False, **options)
 
-    monkeypatch.setattr(httpx, "AsyncClient", Client)
+    if transport == "httpx":
+        monkeypatch.setattr(httpx, "AsyncClient", Client)
+    else:
+        import aiohttp
+
+        connector = aiohttp.TCPConnector
+
+        def connect(*, ssl: Any, **options: Any) -> aiohttp.TCPConnector:
+            checked = isinstance(ssl, SSLContext) and ssl.check_hostname
+            given.append(checked and ssl.verify_mode == CERT_REQUIRED)
+            return connector(ssl=ssl, **options)
+
+        monkeypatch.setattr(aiohttp, "TCPConnector", connect)
 
     async def open_both() -> None:
         for address in (f"{scheme}://127.0.0.1/v1", "http://127.0.0.1/v1"):
@@ -136,6 +150,7 @@ def test_an_answer_in_one_piece_becomes_a_chunk(
 
     assert [(chunk.text, chunk.finish) for chunk in found] == [("Paris", "stop")]
     assert found[0].event == PLAIN
+    assert found[0].data == json.dumps(PLAIN).encode()
     assert "stream_options" not in Echo.asked[0][2]
 
 
@@ -147,6 +162,7 @@ def test_each_event_becomes_a_chunk_that_carries_it_whole(url: str) -> None:
     found = chunks(OpenaiCaller(base_url=url), Model(name="a"), messages=[])
 
     assert [chunk.event for chunk in found] == EVENTS
+    assert [chunk.data for chunk in found] == [json.dumps(event).encode() for event in EVENTS]
     assert "".join(chunk.text for chunk in found) == "Paris"
     assert found[3].finish == "stop"
     assert found[4].usage is not None
@@ -233,7 +249,7 @@ def test_importing_and_composing_load_no_http_library() -> None:
     code = (
         "import sys; from llmrouter_core import LLMRouter;"
         "LLMRouter({'router': 'smallest_llm', 'api_key': 'sk-x'}).decide('hi');"
-        "sys.exit('httpx' in sys.modules)"
+        "sys.exit(not {'httpx', 'aiohttp', 'asyncio'}.isdisjoint(sys.modules))"
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -250,6 +266,7 @@ def test_importing_and_composing_load_no_http_library() -> None:
         ({"headers": {"authorization": "secret"}}, "set api_key instead"),
         ({"headers": {"A": "secret\n"}}, "HTTP cannot send"),
         ({"deadline": 0.0}, "'deadline' must be > 0"),
+        ({"transport": "carrier pigeon"}, "'transport' must be in"),
         ({"api_key": "secret"}, "never as a literal"),
     ],
 )
