@@ -11,6 +11,9 @@ from llmrouter_core.dataset import means
 
 Found = list[Scores | tuple[Scores, ...] | None]
 
+_LEAST = 0.5
+"""Characters a token, below which the tokens are those of messages that were not recorded."""
+
 
 @define(eq=False, kw_only=True)
 class PriceScorer:
@@ -72,12 +75,16 @@ class PriceScorer:
         characters = np.array([[float(_characters(query))] for query in dataset.queries])  # (n, 1)
         read = np.where(np.isnan(dataset.input_tokens), np.nan, characters)
         tokens = means(dataset.input_tokens)
+        ratio = means(read) / np.where(tokens > 0, tokens, np.nan)
+        known = ratio[~np.isnan(ratio)]
+        if len(known) and np.median(known) < _LEAST:
+            ratio = np.full_like(ratio, np.nan)
         return self.restore(
             {
                 "models": np.array(dataset.models, dtype=np.str_),
                 "output_tokens": means(dataset.output_tokens),
                 "cost": means(dataset.cost),
-                "characters_per_token": means(read) / np.where(tokens > 0, tokens, np.nan),
+                "characters_per_token": ratio,
             }
         )
 

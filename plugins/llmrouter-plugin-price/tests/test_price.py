@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from attrs import define
+from attrs import define, evolve
 from llmrouter_core import Dataset, Model, Price, Query, Scores, hookimpl
 from llmrouter_core.config import Part
 from llmrouter_core.pipeline import Pipeline
@@ -59,6 +59,15 @@ def test_it_learns_each_models_mean_length_tokenizer_and_cost() -> None:
     assert small == pytest.approx((200 * 1 + 20 * 2) / 1e6)  # two characters a token
     assert large == pytest.approx((400 / 3 * 10 + 400 * 20) / 1e6)  # three characters a token
     assert unpriced == pytest.approx(0.6)
+
+
+def test_tokens_of_messages_that_are_not_recorded_are_no_tokenizer() -> None:
+    """Ten tokens a character were read with the query, such as a system prompt: four it is."""
+    data = evolve(outcomes(), input_tokens=np.array([[3000.0, 2000.0, np.nan]] * 2))
+    small, large, _ = cost(PriceScorer().fit(data))
+
+    assert small == pytest.approx((100 * 1 + 20 * 2) / 1e6)
+    assert large == pytest.approx((100 * 10 + 400 * 20) / 1e6)
 
 
 def test_another_scorers_length_counts_for_this_query() -> None:
