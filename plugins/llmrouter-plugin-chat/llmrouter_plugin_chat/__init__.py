@@ -1,0 +1,1 @@
+"""A page to talk to a router, and one that shows what it does and saves."""

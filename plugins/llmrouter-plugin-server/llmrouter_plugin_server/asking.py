@@ -1,0 +1,111 @@
+"""The session of one request: it decides even where the router fails, and only what is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+
+from attrs import evolve
+from llmrouter_core import (
+    Chunk,
+    Decision,
+    Model,
+    NoEligibleModel,
+    Query,
+    Refused,
+    Request,
+    Session,
+)
+
+from llmrouter_plugin_server.generations import Generation
+from llmrouter_plugin_server.metrics import Metrics
+
+LOGGER = logging.getLogger("llmrouter.server")
+
+
+class Asking(Session):
+    """A session whose decisions never fail.
+
+    Attributes:
+        asked: Name of the model that was asked last.
+        trouble: What the router failed with, where the default model stepped in.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        metrics: Metrics,
+        seconds: float,
+        allowed: Sequence[str] | None = None,
+    ) -> None:
+        plain = generation.router.session()
+        super().__init__(plain._pipeline, plain.models, plain._calls, plain.fallbacks)
+        self.asked = ""
+        self.trouble: BaseException | None = None
+        self._generation = generation
+        self._metrics = metrics
+        self._seconds = seconds
+        self._allowed = None if allowed is None else frozenset(allowed)
+
+    async def decide_all(self, queries: Sequence[Query]) -> list[Decision]:
+        """Return the decisions; where the router fails or hangs, the default model comes first.
+
+        Raises:
+            NoEligibleModel: Every model was vetoed, or none of them may be used.
+        """
+        began, first = time.perf_counter(), self.decision is None
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await super().decide_all(queries)
+        except NoEligibleModel:
+            raise
+        except Exception as error:  # noqa: BLE001 - no failure of a router fails a request
+            self.failed(error)
+            found = [self._default(query) for query in queries]
+        self._metrics.decided(time.perf_counter() - began)
+        if self._allowed is not None:
+            found = [self._permitted(decision) for decision in found]
+        if first and found:
+            self.decision = found[0]
+        return found
+
+    def failed(self, error: BaseException) -> None:
+        """Count and log that the router failed."""
+        self.trouble = error
+        self._metrics.router_failed(type(error).__name__)
+        reason = str(error) or "no decision in time"
+        LOGGER.warning("the router failed (%s), the default model answers", reason[:500])
+
+    def _default(self, query: Query) -> Decision:
+        first = self._generation.default
+        rest = [m for m in self._generation.candidates.values() if m is not first]
+        pool = tuple(self._generation.candidates.values())
+        return Decision(query=query, ranking=(first, *rest), models=pool, scores={})
+
+    def _permitted(self, decision: Decision) -> Decision:
+        """Return *decision* with only the models that the key may use."""
+        allowed = self._allowed or frozenset()
+        ranking = tuple(model for model in decision.ranking if model.name in allowed)
+        if not ranking:
+            raise NoEligibleModel("this key may use none of the models worth asking")
+        if len(ranking) == len(decision.ranking):
+            return decision
+        kept = {model.name for model in ranking}
+        barred = {m.name: "the key may not use it" for m in decision.ranking if m.name not in kept}
+        return evolve(decision, ranking=ranking, excluded={**decision.excluded, **barred})
+
+    def stream(self, model: Model | str, request: Request) -> AsyncGenerator[Chunk, None]:
+        """Yield *model*'s chunks.
+
+        Raises:
+            Refused: The key may not use it.
+        """
+        name = model if isinstance(model, str) else model.name
+        # Helpers such as judges are the router's own, not the client's choice.
+        barred = self._allowed is not None and name not in self._allowed
+        if barred and name in self._generation.candidates:
+            raise Refused(f"this key may not use model '{name}'", model=name, status=403)
+        self.asked = name
+        return super().stream(model, request)

@@ -1,0 +1,121 @@
+"""What comes in: heads that mean one thing only, and bodies of bounded size, time and depth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llmrouter_plugin_server.faults import refuse
+from llmrouter_plugin_server.replies import Receive, Scope
+from llmrouter_plugin_server.settings import ServerOptions
+
+_decode = msgspec.json.Decoder().decode
+_split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+_ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
+
+
+class ClientLeft(Exception):
+    """The client has gone before its request was complete."""
+
+
+def head_of(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers by name, in lower case; the last of several counts.
+
+    Raises:
+        Refusal: The request could mean different things to different servers on its way.
+    """
+    headers = dict(scope["headers"])
+    if b"host" not in headers:
+        raise refuse(400, "the request has no Host header", "bad_head")
+    if b"transfer-encoding" in headers and b"content-length" in headers:
+        raise refuse(400, "a request has a content-length or a transfer-encoding", "bad_head")
+    if len(headers) != len(scope["headers"]):
+        names = [name for name, _ in scope["headers"]]
+        twice = next((name for name in _ONCE if names.count(name) > 1), None)
+        if twice is not None:
+            raise refuse(400, f"the header {twice.decode()} is there twice", "bad_head")
+    return headers
+
+
+async def body_of(receive: Receive, head: Mapping[bytes, bytes], options: ServerOptions) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        Refusal: It is too large, or it takes too long to arrive.
+        ClientLeft: The client has gone.
+    """
+    largest = options.largest_body
+    announced = head.get(b"content-length", b"0")
+    if not announced.isdigit() or len(announced) > 15 or int(announced) > largest:
+        raise _too_large(largest)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(options.body_seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientLeft
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > largest:
+                    raise _too_large(largest)
+                if not message.get("more_body"):
+                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    except TimeoutError:
+        seconds = f"{options.body_seconds:g}"
+        raise refuse(408, f"the body did not arrive within {seconds} s", "slow_body") from None
+
+
+def _too_large(largest: int) -> Exception:
+    return refuse(413, f"the body is larger than {largest} bytes", "too_large")
+
+
+def fields_of(body: bytes, deepest: int) -> dict[str, Any]:
+    """Return the fields of a body that is a JSON object, nested no deeper than *deepest*.
+
+    Raises:
+        Refusal: It is not.
+    """
+    try:
+        fields = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise refuse(400, f"the body is not JSON: {error}", "bad_json") from None
+    except RecursionError:
+        raise _too_deep(deepest) from None
+    if type(fields) is not dict:
+        raise refuse(400, f"the body is a JSON {type(fields).__name__}, not an object", "bad_json")
+    # Counting brackets is quick; only who has many of them is looked at closely.
+    if body.count(b"[") + body.count(b"{") > deepest and _depth(fields, deepest) > deepest:
+        raise _too_deep(deepest)
+    return fields
+
+
+def _too_deep(deepest: int) -> Exception:
+    return refuse(400, f"the body is nested deeper than {deepest} levels", "too_deep")
+
+
+def _depth(value: dict[str, Any], enough: int) -> int:
+    """Return how deep *value* is nested, or more than *enough* as soon as that is sure."""
+    level: list[Any] = [value]
+    depth = 0
+    while level and depth <= enough:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+    return depth
+
+
+def without(body: bytes, name: str) -> bytes:
+    """Return the JSON object *body* without one field; all other values keep their bytes."""
+    parts = _split(body)
+    parts.pop(name, None)
+    return msgspec.json.encode(parts)

@@ -1,0 +1,8 @@
+"""The house keeps every promise that the conformance kit knows."""
+
+from llmrouter_core.testing import conformance
+
+test_conformance = conformance(
+    "llmrouter-plugin-server",
+    expected_failures={"distribution_name": "its commands are what one does: serve, keys"},
+)

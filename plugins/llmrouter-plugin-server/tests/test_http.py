@@ -1,0 +1,202 @@
+"""What arrives on the wire: everything is bounded, and nothing can be read in two ways."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from llmrouter_plugin_server.app import ServerOptions
+
+from .gateways import HELLO, Running
+
+BODY = json.dumps({"messages": HELLO}).encode()
+ASK = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Running]:
+    options = ServerOptions(
+        insecure=True,
+        largest_body=10_000,
+        largest_head=4_000,
+        head_seconds=0.2,
+        body_seconds=0.2,
+    )
+    with Running(options=options) as running:
+        yield running
+
+
+def raw(served: Running, *pieces: bytes, seconds: float = 5.0) -> bytes:
+    """Send bytes, and return all that comes back until the connection closes or one is whole."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=seconds) as connection:
+        found, closes = b"", b"connection: close"
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+            while piece := connection.recv(65536):
+                found += piece
+                if found.endswith(b"}") and closes not in b"".join(pieces) + found.lower():
+                    break
+        except (TimeoutError, ConnectionError):
+            pass
+        return found
+
+
+def length(size: int) -> bytes:
+    return b"Content-Length: %d\r\n" % size
+
+
+def test_a_request_as_it_should_be_is_answered(served: Running) -> None:
+    assert raw(served, ASK + length(len(BODY)) + b"\r\n" + BODY).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ASK + length(5) + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ASK + b"Transfer-Encoding: chunked\r\n" + length(5) + b"\r\n0\r\n\r\n",
+        ASK + length(3) + length(5) + b"\r\nabc",
+        ASK + b"Transfer-Encoding: xchunked\r\n\r\n",
+        ASK + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        ASK + b"Content-Length: -5\r\n\r\n",
+        ASK + b"Content-Length: 5a\r\n\r\n",
+        ASK + b"X-Nul: a\x00b\r\n\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\n" + length(len(BODY)) + b"\r\n" + BODY,
+        ASK + b"Host: other\r\n" + length(len(BODY)) + b"\r\n" + BODY,
+        b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nBad Name: x\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+    ids=str,
+)
+def test_what_could_be_read_in_two_ways_is_refused(served: Running, head: bytes) -> None:
+    """And nothing behind it is served on the same connection."""
+    behind = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    found = raw(served, head + behind, seconds=1.0)
+
+    assert found.startswith(b"HTTP/1.1 400")
+    assert b"200 OK" not in found.split(b"\r\n")[0]
+    assert b'"status"' not in found or b"transfer" not in head.lower()
+
+
+def test_a_head_that_is_too_long_is_refused(served: Running) -> None:
+    whole = raw(served, ASK + b"X-Long: " + b"a" * 5000 + b"\r\n\r\n")
+    endless = raw(served, ASK + b"X-Long: ", *[b"a" * 3000] * 3)
+    many = raw(served, ASK + b"A: b\r\n" * 1000 + b"\r\n")
+
+    for found in (whole, endless, many):
+        assert found.startswith(b"HTTP/1.1 431")
+
+
+def test_a_head_that_never_ends_is_cut_off(served: Running) -> None:
+    for start in (b"", b"GET /healthz HT", ASK):
+        began = time.monotonic()
+        found = raw(served, start) if start else raw(served)
+
+        assert found.startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - began < 2
+
+
+def test_a_second_head_that_never_ends_is_cut_off_too(served: Running) -> None:
+    whole = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=2) as connection:
+        for pause in (0.3, 0.0):  # to be idle is no fault
+            connection.sendall(whole)
+            found = b""
+            while not found.endswith(b"}"):
+                found += connection.recv(4096)
+            assert found.startswith(b"HTTP/1.1 200")
+            time.sleep(pause)
+        connection.sendall(whole[:20])
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_that_does_not_arrive_is_cut_off(served: Running) -> None:
+    found = raw(served, ASK + length(100) + b"\r\n" + b"{")
+
+    assert found.startswith(b"HTTP/1.1 408")
+    assert b"connection: close" in found
+
+
+def test_a_body_that_is_too_large_is_refused(served: Running) -> None:
+    announced = raw(served, ASK + length(20_000) + b"\r\n")
+    huge = raw(served, ASK + length(10**30) + b"\r\n")
+    chunk = b"1000\r\n" + b"a" * 4096 + b"\r\n"
+    chunked = raw(served, ASK + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 4)
+
+    for found in (announced, chunked):
+        assert found.startswith(b"HTTP/1.1 413")
+    assert huge.startswith((b"HTTP/1.1 413", b"HTTP/1.1 400"))
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "bad_json"),
+        (b"{", "bad_json"),
+        (b"[]", "bad_json"),
+        (b'"text"', "bad_json"),
+        (b"\xff\xfe", "bad_json"),
+        (b'{"messages": NaN}', "bad_json"),
+        (b'{"a":' * 100 + b"1" + b"}" * 100, "too_deep"),
+        (b'{"a":' + b"[" * 9000, "too_deep"),
+        (b'{"a":' + b"[" * 70 + b"]" * 70 + b"}", "too_deep"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(served: Running, body: bytes, code: str) -> None:
+    found = served.ask("/v1/chat/completions", body)
+
+    assert found.status == 400
+    assert found.code in (code, "bad_json")
+
+
+def test_many_brackets_that_are_not_deep_are_welcome(served: Running) -> None:
+    content = [{"type": "text", "text": "[" * 300}, *[{"type": "text", "text": "a"}] * 100]
+
+    assert served.chat([{"role": "user", "content": content}]).status == 200
+
+
+def test_two_requests_in_one_go_are_answered_in_order(served: Running) -> None:
+    first = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    second = ASK + length(len(BODY)) + b"connection: close\r\n\r\n" + BODY
+    found = raw(served, first + second)
+
+    assert found.index(b'{"status":"ok"}') < found.index(b"Good day.")
+
+
+def test_without_keys_other_sites_and_other_names_are_refused(served: Running) -> None:
+    """A page in a browser must not reach a server that asks for no key, nor by DNS rebinding."""
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": "localhost.evil.example"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ):
+        assert served.chat(headers=headers).status == 403, headers
+    for headers in (
+        {"Host": "localhost:1"},
+        {"Host": "127.0.0.1"},
+        {"Host": "[::1]:80"},
+        {"Origin": "http://localhost:3000"},
+    ):
+        assert served.chat(headers=headers).status == 200, headers
+
+
+def test_an_offer_to_upgrade_is_declined_and_the_request_answered(served: Running) -> None:
+    """Java's client sends one with every first request, before the body."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    head = ASK + offer + length(len(BODY)) + b"\r\n"
+
+    assert b"Good day." in raw(served, head + BODY)
+    assert b"Good day." in raw(served, head, BODY)
+
+
+def test_it_is_no_tunnel_and_no_other_protocol(served: Running) -> None:
+    tunnel = raw(served, b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")
+    second = raw(served, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+    assert tunnel.startswith(b"HTTP/1.1 405")
+    assert second.startswith(b"HTTP/1.1 40")
