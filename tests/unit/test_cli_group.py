@@ -204,7 +204,7 @@ def test_a_broken_command_is_a_sentence_and_breaks_no_other(
     ("name", "hint"),
     [
         ("tran", "did you mean 'train'?"),
-        ("serve", "pip install llmrouter-plugin-serve"),
+        ("predict", "pip install llmrouter-plugin-predict"),
         ("nwe", "pip install llmrouter-plugin-nwe"),
     ],
 )

@@ -1,11 +1,13 @@
 """Score the dollars a call is expected to cost: price times expected tokens."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Generator, Sequence
 from typing import Self
 
 import numpy as np
-from attrs import define, evolve, field, validators
+from attrs import define, evolve, field, frozen, validators
 from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Request, Scores, hookimpl
 from llmrouter_core.dataset import means
 
@@ -13,6 +15,25 @@ Found = list[Scores | tuple[Scores, ...] | None]
 
 _LEAST = 0.5
 """Characters a token, below which the tokens are those of messages that were not recorded."""
+
+
+@frozen(kw_only=True, eq=False)
+class _Pool:
+    """What is known of the models of a pool, (m,) each.
+
+    Attributes:
+        models: The pool.
+        lengths: Tokens of an answer of which nothing else is known.
+        character: Dollars for a character of the request.
+        token: Dollars for a token of the answer.
+        cost: Mean cost that was recorded; NaN where none was.
+    """
+
+    models: Sequence[Model]
+    lengths: Floats
+    character: Floats
+    token: Floats
+    cost: Floats
 
 
 @define(eq=False, kw_only=True)
@@ -35,6 +56,7 @@ class PriceScorer:
         default=256.0, validator=[validators.gt(0), validators.lt(math.inf)]
     )
     _state: Arrays = field(init=False, factory=dict, repr=False)
+    _pool: _Pool | None = field(init=False, default=None, repr=False)
 
     @hookimpl(wrapper=True)
     def score(
@@ -45,22 +67,35 @@ class PriceScorer:
         return [*found, Scores(self.name, self._cost(queries, models, found))]
 
     def _cost(self, queries: Sequence[Query], models: Sequence[Model], found: Found) -> Floats:
-        lengths = self._learned("output_tokens", models)  # (m,)
-        lengths = np.where(np.isnan(lengths), self.output_tokens, lengths)
-        per_token = self._learned("characters_per_token", models)  # (m,)
-        per_token = np.where(np.isnan(per_token), 4.0, per_token)
+        pool = self._pool
+        if pool is None or pool.models is not models:  # the same at every decision of a router
+            pool = self._pool = self._known(models)
+        characters = np.array([[_characters(query)] for query in queries]).reshape(-1, 1)  # (n, 1)
+        written = _predicted(found, "output_tokens")
+        output = (
+            pool.lengths if written is None else np.where(np.isnan(written), pool.lengths, written)
+        )
+        with np.errstate(invalid="ignore"):  # a model vetoed by a length of -inf may be free
+            cost = characters * pool.character + output * pool.token  # (n, m)
+        return np.where(np.isnan(cost), pool.cost, cost)
+
+    def _known(self, models: Sequence[Model]) -> _Pool:
+        """Return what is known of *models*."""
+        lengths = self._learned("output_tokens", models)
+        per_token = self._learned("characters_per_token", models)
         price = np.array(
             [
                 [np.nan, np.nan] if m.price is None else [m.price.input, m.price.output]
                 for m in models
             ]
         ).reshape(-1, 2)  # (m, 2)
-        characters = np.array([[_characters(query)] for query in queries]).reshape(-1, 1)  # (n, 1)
-        written = _predicted(found, "output_tokens")
-        output = lengths if written is None else np.where(np.isnan(written), lengths, written)
-        with np.errstate(invalid="ignore"):  # a model vetoed by a length of -inf may be free
-            cost = (characters / per_token * price[:, 0] + output * price[:, 1]) / 1e6  # (n, m)
-        return np.where(np.isnan(cost), self._learned("cost", models), cost)
+        return _Pool(
+            models=models,
+            lengths=np.where(np.isnan(lengths), self.output_tokens, lengths),
+            character=price[:, 0] / np.where(np.isnan(per_token), 4.0, per_token) / 1e6,
+            token=price[:, 1] / 1e6,
+            cost=self._learned("cost", models),
+        )
 
     def _learned(self, what: str, models: Sequence[Model]) -> Floats:
         """Return what was learned of *what* for *models*, (m,); NaN where nothing was."""
