@@ -26,6 +26,8 @@ from llmrouter_core.hooks import PROJECT, Call, Solve, Specs
 from llmrouter_core.pacing import Pace
 from llmrouter_core.types import Decision, Floats, Ints, Model, Query, Scores
 
+_FEW = 64  # numbers that are looked through one by one
+
 
 class Pipeline:
     """The hooks of one router, asked and checked.
@@ -146,7 +148,7 @@ class Pipeline:
                 self._blame("score", f"returned {what}shape {got}, expected {shape}", one.name)
             if array.dtype.kind != "f":
                 self._blame("score", f"returned {what}{array.dtype}, expected floats", one.name)
-        if (one.values == np.inf).any():
+        if _holds(one.values, np.inf):
             self._blame("score", "returned +inf, which no prediction can be", one.name)
 
     def select(self, queries: Sequence[Query], scores: Mapping[str, Scores]) -> Ints:
@@ -179,7 +181,7 @@ class Pipeline:
                     self._blame("select", "ranked a model twice")
             elif -1 in row:
                 padded = True
-        vetoes = [never for one in scores.values() if (never := one.values == -np.inf).any()]
+        vetoes = [one.values == -np.inf for one in scores.values() if _holds(one.values, -np.inf)]
         if padded or vetoes:
             banned = ranking < 0  # (n, k)
             for never in vetoes:  # (n, m)
@@ -345,3 +347,10 @@ def _row(scores: Mapping[str, Scores], row: int) -> dict[str, Scores]:
         name: Scores(name, one.values[row], None if one.std is None else one.std[row])
         for name, one in scores.items()
     }
+
+
+def _holds(values: Floats, value: float) -> bool:
+    """Return whether any of *values* is *value*; of few, quicker than numpy."""
+    if values.size <= _FEW:
+        return value in values.ravel().tolist()
+    return bool((values == value).any())

@@ -47,10 +47,11 @@ class Amounts:
 
     def predict(self, embeddings: Floats) -> list[tuple[str, Floats, Floats]]:
         """Return name, amounts and their standard errors, (n, m) each."""
-        return [
-            (name, np.maximum(ridge.values(embeddings), least), ridge.std(embeddings))
-            for name, ridge, least in zip(self.names, self.ridges, self.least, strict=True)
-        ]
+        found = []
+        for name, ridge, least in zip(self.names, self.ridges, self.least, strict=True):
+            values, std = ridge.estimate(embeddings)
+            found.append((name, np.maximum(values, least), std))
+        return found
 
     def arrays(self) -> dict[str, Floats]:
         """Return the regressions as arrays, for a state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -112,25 +113,30 @@ class Calibration:
             return np.clip(raw, 0.0, 1.0), std
         if self.kind == "isotonic":
             return self._along(raw, std)
-        x = _link(raw, self.scale) - self.centre
-        common = x.mean(axis=1, keepdims=True)
+        (b, c), (first, mixed, second), exactness = self._ready
+        raw = raw.astype(np.float64)
+        if self.scale == "probability":
+            inside = np.minimum(np.maximum(raw, _EDGE), 1 - _EDGE)
+            x = np.log(inside / (1 - inside)) - self.centre
+        else:
+            x = raw - self.centre
+        common = x.sum(axis=1, keepdims=True) / x.shape[1]
         own = x - common
-        b, c = self.slopes
         values = _sigmoid(self.intercepts + b * common + c * own)
-        slope = values * (1 - values)
-        variance = (
-            self.covariance[0, 0] * common**2
-            + 2 * self.covariance[0, 1] * common * own
-            + self.covariance[1, 1] * own**2
-            + 1 / np.maximum(self.precision, 1.0)
-        )
+        variance = common * (first * common + mixed * own) + second * own * own + exactness
         if std is not None:
             steep = std * c
             if self.scale == "probability":
-                inside = np.clip(raw, _EDGE, 1 - _EDGE)
                 steep = steep / (inside * (1 - inside))
-            variance = variance + np.square(steep)
-        return values, slope * np.sqrt(variance)
+            variance = variance + steep * steep
+        return values, values * (1 - values) * np.sqrt(variance)
+
+    @cached_property
+    def _ready(self) -> tuple[tuple[float, float], tuple[float, float, float], Floats]:
+        """Slopes, what their covariance weighs, and the intercepts' variances."""
+        common, own = self.slopes.tolist()
+        (first, mixed), (_, second) = self.covariance.tolist()
+        return (common, own), (first, 2 * mixed, second), 1 / np.maximum(self.precision, 1.0)
 
     def _along(self, raw: Floats, std: Floats | None) -> tuple[Floats, Floats | None]:
         values = np.empty(raw.shape)
@@ -176,7 +182,7 @@ def _link(raw: Floats, scale: Scale) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    found: Floats = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
+    found: Floats = 1 / (1 + np.exp(np.minimum(np.maximum(-x, -40.0), 40.0)))
     return found
 
 

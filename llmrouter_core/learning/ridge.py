@@ -10,6 +10,7 @@ decomposition.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,19 +95,33 @@ class Ridge:
             strength=strength,
         )
 
+    @cached_property
+    def _ready(self) -> tuple[Floats, Floats, Floats]:
+        """Slopes and basis as one matrix, the gains beyond *rest*, and one over *count*."""
+        both = np.hstack([self.slopes, self.basis])
+        return both, self.gains - self.rest, 1 / np.maximum(self.count, 1.0)
+
     def values(self, embeddings: Floats) -> Floats:
         """Return the estimates for *embeddings* (n, d), (n, c)."""
-        found: Floats = (embeddings - self.centre) @ self.slopes + self.mean
-        return found
+        return self.estimate(embeddings)[0]
 
     def std(self, embeddings: Floats) -> Floats:
-        """Return their standard errors, (n, c): `noise * sqrt(1 / count + x' G x)`."""
+        """Return their standard errors, (n, c)."""
+        return self.estimate(embeddings)[1]
+
+    def estimate(self, embeddings: Floats) -> tuple[Floats, Floats]:
+        """Return the estimates for *embeddings* (n, d) and their standard errors, (n, c) each.
+
+        The error is `noise * sqrt(1 / count + x' G x)`.
+        """
+        both, gains, once = self._ready
         seen = embeddings - self.centre
-        along = np.square(seen @ self.basis)  # (n, r)
-        beyond = np.maximum(np.square(seen).sum(axis=1) - along.sum(axis=1), 0.0)
-        leverage = along @ self.gains + beyond * self.rest  # (n,)
-        found: Floats = self.noise * np.sqrt(leverage[:, None] + 1 / np.maximum(self.count, 1.0))
-        return found
+        found = seen @ both  # (n, c + r): a single product is quicker than two
+        c = len(self.mean)
+        size = np.einsum("nd,nd->n", seen, seen)
+        leverage = np.maximum(np.square(found[:, c:]) @ gains + size * self.rest, 0.0)  # (n,)
+        std: Floats = self.noise * np.sqrt(leverage[:, None] + once)
+        return found[:, :c] + self.mean, std
 
     def arrays(self, prefix: str = "") -> dict[str, Floats]:
         """Return the regression as arrays, for a state."""

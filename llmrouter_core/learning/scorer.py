@@ -53,6 +53,7 @@ class LearnedScorer:
     _calibrated: Calibration | None = field(init=False, default=None, repr=False)
     _amounts: Amounts | None = field(init=False, default=None, repr=False)
     _joined: Joined | None = field(init=False, default=None, repr=False)
+    _pool: tuple[Sequence[Model], list[int]] | None = field(init=False, default=None, repr=False)
 
     # ------------------------------------------------------------------ what a house adds
 
@@ -89,16 +90,21 @@ class LearnedScorer:
         Raises:
             NotFitted: It was not trained, or not for one of *models*.
         """
-        self._known()
-        columns = self._places(models)
+        pool = self._pool
+        if pool is None or pool[0] is not models:  # the same at every decision of a router
+            self._known()
+            pool = self._pool = models, self._places(models)
+        columns = pool[1]
         found = []
         if "quality" in self.targets:
-            values, std = self.estimate(queries, embeddings)
-            found.append(Scores(self.name, values[:, columns], std[:, columns]))
+            found.append((self.name, *self.estimate(queries, embeddings)))
         if self._amounts is not None:
+            assert self._joined is not None
             for name, values, std in self._amounts.predict(embeddings):
-                found.append(Scores(name, *self._amount_columns(name, values, std, columns)))
-        return tuple(found)
+                found.append((name, *self._joined.extend_amounts(name, values, std)))
+        if columns == list(range(len(self._columns))):
+            return tuple([Scores(*one) for one in found])
+        return tuple([Scores(name, v[:, columns], s[:, columns]) for name, v, s in found])
 
     def estimate(self, queries: Sequence[Query], embeddings: Floats) -> tuple[Floats, Floats]:
         """Return expected quality and standard error for all models it knows, (n, m) each."""
@@ -106,7 +112,7 @@ class LearnedScorer:
         assert self._joined is not None
         raw, std = self._raw(self._learned, queries, embeddings)
         if std is None:
-            std = np.broadcast_to(self._state["spread"], raw.shape)
+            std = np.repeat(self._state["spread"][None], len(raw), axis=0)
         values, error = self._calibrated.apply(raw, std)
         return self._joined.extend(values, std if error is None else error)
 
@@ -120,14 +126,6 @@ class LearnedScorer:
     ) -> tuple[Floats, Floats | None]:
         found = self.predict(learned, queries, embeddings)
         return found if isinstance(found, tuple) else (found, None)
-
-    def _amount_columns(
-        self, name: str, values: Floats, std: Floats, columns: Sequence[int]
-    ) -> tuple[Floats, Floats]:
-        """Return the columns of the amounts *name*, those of models that joined too."""
-        assert self._joined is not None
-        values, std = self._joined.extend_amounts(name, values, std)
-        return values[:, columns], std[:, columns]
 
     # ------------------------------------------------------------------ learning
 
