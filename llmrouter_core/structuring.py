@@ -211,7 +211,9 @@ def _resolve(cls: type) -> None:
     torch; attrs and cattrs would evaluate that too.
     """
     written = {f.name: f.type for f in attrs.fields(cls) if f.init and isinstance(f.type, str)}
-    known = vars(sys.modules[cls.__module__])
+    known: dict[str, Any] = {}
+    for owner in reversed(cls.__mro__):  # an option may be inherited from another module
+        known |= vars(sys.modules[owner.__module__])
     hints = get_type_hints(SimpleNamespace(__annotations__=written), known, include_extras=True)
     for item in attrs.fields(cls):
         if isinstance(item.type, str):  # as attrs.resolve_types does it

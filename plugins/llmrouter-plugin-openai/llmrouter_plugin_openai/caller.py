@@ -1,59 +1,26 @@
-"""The caller: one request, one answer, one client per event loop."""
+"""The caller of OpenAI's chat completions."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import ClassVar
 
-from attrs import define, field, validators
-from llmrouter_core import (
-    Call,
-    CallError,
-    Chunk,
-    ConfigError,
-    Model,
-    Request,
-    Secret,
-    TimedOut,
-    Unavailable,
-    hookimpl,
-)
+from attrs import define, field
+from llmrouter_core import Model, Request
 
+from llmrouter_plugin_openai.calling import HttpCaller, Message
 from llmrouter_plugin_openai.faults import Place
-from llmrouter_plugin_openai.keys import Keys, soonest
-from llmrouter_plugin_openai.options import (
-    bare,
-    fits_header,
-    instead_of_one,
-    positive,
-    sendable,
-    web_address,
-)
+from llmrouter_plugin_openai.options import bare, web_address
 from llmrouter_plugin_openai.pool import read_pool
 from llmrouter_plugin_openai.reading import Clock
 from llmrouter_plugin_openai.reply import Reply
 from llmrouter_plugin_openai.sending import body_of
-from llmrouter_plugin_openai.transport import NAMES, Client, NotConnected, Unreachable, opened
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+from llmrouter_plugin_openai.transport import Response
 
 BASE_URL = "https://openrouter.ai/api/v1"
 
 
-@define
-class _Opened:
-    """A client and how many lifespans share it."""
-
-    client: Client
-    users: int = 0
-
-
 @define(eq=False, kw_only=True)
-class OpenaiCaller:
+class OpenaiCaller(HttpCaller):
     """Ask models through `POST {base_url}/chat/completions`.
 
     Attributes:
@@ -74,27 +41,9 @@ class OpenaiCaller:
             installed.
     """
 
-    name: str = "default"
-    base_url: str = field(default=BASE_URL, converter=bare, validator=web_address)
-    api_key: Secret | None = None
-    api_keys: tuple[Secret, ...] = field(default=(), validator=instead_of_one)
-    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=sendable)
-    deadline: float = field(default=120.0, validator=positive)
-    connect: float = field(default=5.0, validator=positive)
-    first_byte: float = field(default=30.0, validator=positive)
-    idle: float = field(default=30.0, validator=positive)
-    largest_response: int = field(default=16 << 20, validator=validators.gt(0))
-    connections: int = field(default=100, validator=validators.gt(0))
-    stream: bool = True
-    transport: str | None = field(
-        default=None, validator=validators.optional(validators.in_(NAMES))
-    )
-    _opened: dict[Any, _Opened] = field(init=False, repr=False, factory=dict)
-    _keys: Keys = field(init=False, repr=False)
+    path: ClassVar[str] = "/chat/completions"
 
-    @_keys.default
-    def _all_keys(self) -> Keys:
-        return Keys(self.api_keys or ((self.api_key,) if self.api_key is not None else ()))
+    base_url: str = field(default=BASE_URL, converter=bare, validator=web_address)
 
     def pool(self) -> tuple[Model, ...]:
         """Return well-known models of the default provider, for configs that list none.
@@ -103,112 +52,14 @@ class OpenaiCaller:
         """
         return read_pool(self.name) if self.base_url == BASE_URL else ()
 
-    @hookimpl
-    def call(self, model: Model) -> Call | None:
-        """Return the function that asks *model*, or None for a model of another caller."""
-        return partial(self._ask, model) if model.caller in (None, self.name) else None
+    def message(self, place: Place, model: Model, request: Request) -> Message:
+        """Return the body of a chat completion."""
+        return Message(body_of(place, model, request.payload, stream=self.stream))
 
-    @hookimpl
-    def lifespan(self) -> AbstractAsyncContextManager[None]:
-        """Return the context in which calls work; it opens and closes the connections."""
-        return self._open()
-
-    # ------------------------------------------------------------------ opening
-
-    @asynccontextmanager
-    async def _open(self) -> AsyncIterator[None]:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        ours = self._opened.get(loop)
-        if ours is None:  # routers that share this part on one loop share its client
-            ours = self._opened[loop] = _Opened(self._new_client())
-        ours.users += 1
-        try:
-            yield
-        finally:
-            ours.users -= 1
-            if not ours.users:
-                del self._opened[loop]
-                await ours.client.aclose()
-
-    def _new_client(self) -> Client:
-        try:
-            return opened(
-                self.transport,
-                self.base_url,
-                connect=self.connect,
-                connections=self.connections,
-            )
-        except ModuleNotFoundError as error:
-            reason = (
-                f"{error.name} is not installed; pip install 'llmrouter-plugin-openai[aiohttp]'"
-            )
-            raise ConfigError(f"caller.{self.name}.transport", [reason]) from error
-
-    def _client(self, loop: AbstractEventLoop) -> Client:
-        if loop not in self._opened:
-            reason = "is not open here; ask within `async with router:`"
-            raise ConfigError(f"caller.{self.name}", [reason])
-        return self._opened[loop].client
-
-    # ------------------------------------------------------------------ asking
-
-    async def _ask(self, model: Model, request: Request) -> AsyncGenerator[Chunk, None]:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        client = self._client(loop)
-        host = urlsplit(self.base_url).netloc
-        ends = loop.time() + self.deadline
-        body = body_of(Place(model.name, host), model, request.payload, stream=self.stream)
-        failures: list[CallError] = []
-        for key in self._keys.turns():
-            clock = Clock(Place(model.name, host, key), self.deadline, ends)
-            reply: Reply | None = None
-            started = False
-            try:
-                reply = await self._send(client, clock, body)
-                while chunks := await reply.more():
-                    for chunk in chunks:
-                        started = True
-                        yield chunk
-                return
-            except CallError as error:
-                if started or not self._keys.rest(key, error):
-                    raise
-                failures.append(error)
-            finally:
-                clock.stop()
-                if reply is not None:
-                    await reply.aclose()
-        raise soonest(failures)
-
-    async def _send(self, client: Client, clock: Clock, body: bytes) -> Reply:
-        """Return the reply to one request, made with the key of the clock's place."""
-        place = clock.place
-        url = f"{self.base_url}/chat/completions"
-        sent = client.post(url, self._headers(place.key), body)
-        try:
-            response = await clock.within(self.first_byte, "first_byte", sent)
-        except NotConnected as error:
-            reason = f"not connected within {self.connect:g} s (limit 'connect')"
-            raise place.error(TimedOut, reason) from error
-        except Unreachable as error:
-            reason = f"cannot be reached: {place.quote(str(error))}"
-            raise place.error(Unavailable, reason) from error
+    def reply(self, response: Response, clock: Clock, model: Model) -> Reply:
+        """Return the reader of a chat completion."""
         return Reply(response, clock, idle=self.idle, largest=self.largest_response)
 
-    def _headers(self, key: Secret | None) -> dict[str, str]:
-        headers = {
-            **self.headers,
-            "Accept": "text/event-stream, application/json",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-        }
-        if key is not None:
-            if not fits_header(key.reveal()):
-                reason = "holds characters that HTTP cannot send; set it again"
-                raise ConfigError(f"caller.{self.name}.api_key", [reason])
-            headers["Authorization"] = f"Bearer {key.reveal()}"
-        return headers
+    def authorised(self, key: str) -> tuple[str, str]:
+        """Return the header of a bearer."""
+        return "Authorization", f"Bearer {key}"
