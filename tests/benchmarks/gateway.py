@@ -1,13 +1,17 @@
-"""What the gateway costs: requests a second, waiting, CPU and memory, beside a bare relay.
+"""What the gateway costs: requests a second, waiting, CPU and memory, beside others.
 
     python tests/benchmarks/gateway.py --json gateway.json
+    python tests/benchmarks/gateway.py --litellm venv/bin/python   # one with litellm[proxy]
 
-Three subjects answer from the same mock provider in one run: `llmrouter serve` with routing
-(hashing and kNN), a key, metrics, decision records and retries; a relay of Starlette and aiohttp
-that only passes on; and the mock itself. Requests that name their model show what is left when
-nothing is decided. Each subject is a process on core 0, the mock and the
-load are on core 1. A closed loop holds c connections busy; each cell is the median of rounds in
-which the subjects take turns. CPU is that of all threads of the subject, from /proc.
+All subjects answer from the same mock provider in one run: `llmrouter serve` with routing
+(hashing and kNN), a key, metrics, decision records, and the retries, circuits and filter that it
+adds by itself; relays of Starlette with aiohttp and with httpx that only pass on; LiteLLM's proxy
+with a key, where it is asked for; and the mock itself. Requests that name their model show what is
+left when nothing is decided. Each subject is a process on core 0, the mock and the load are on
+core 1. A closed loop holds c connections busy; each cell is the median of rounds in which the
+subjects take turns. CPU is that of the subject with all its threads and children, from /proc.
+What is printed last of a cell is how often ours goes into the others: their CPU by ours, and our
+requests a second by theirs.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,8 @@ EVENTS = 20  # content events of a stream that comes at once
 PACED = 50  # content events of a stream that comes one by one
 PACE = 0.005  # seconds between them
 OURS = "llmrouter serve"
+LITELLM = "LiteLLM proxy"
+DIRECT = "direct"
 
 
 # ---------------------------------------------------------------------------- the mock provider
@@ -132,19 +138,30 @@ def mock(port: int) -> None:
     uvloop.run(serve())
 
 
-# ---------------------------------------------------------------------------- the bare relay
+# ---------------------------------------------------------------------------- the bare relays
 
 
-def relay(port: int, upstream: str) -> None:
-    """Serve the relay of Starlette and aiohttp until killed."""
-    from contextlib import asynccontextmanager
-
-    import aiohttp
+def relay(port: int, upstream: str, client: str) -> None:
+    """Serve a relay of Starlette and a client, `aiohttp` or `httpx`, until killed."""
     import uvicorn
     from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    url = f"{upstream}/v1/chat/completions"
+    lifespan, pass_on = (by_httpx if client == "httpx" else by_aiohttp)(url)
+    routes = [Route("/v1/chat/completions", pass_on, methods=["POST"])]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_config=None)
+
+
+_SENT = {"content-type": "application/json"}
+
+
+def by_aiohttp(url: str) -> tuple[Any, Any]:
+    """Return a lifespan and an endpoint that pass on by aiohttp."""
+    import aiohttp
     from starlette.requests import Request
     from starlette.responses import Response, StreamingResponse
-    from starlette.routing import Route
 
     @asynccontextmanager
     async def lifespan(app: Any) -> Any:
@@ -155,9 +172,7 @@ def relay(port: int, upstream: str) -> None:
 
     async def pass_on(request: Request) -> Response:
         body = await request.body()
-        headers = {"content-type": "application/json"}
-        url = f"{upstream}/v1/chat/completions"
-        found = await request.app.state.session.post(url, data=body, headers=headers)
+        found = await request.app.state.session.post(url, data=body, headers=_SENT)
         kind = found.headers["content-type"]
         if kind != "text/event-stream":
             return Response(await found.read(), found.status, media_type=kind)
@@ -169,9 +184,71 @@ def relay(port: int, upstream: str) -> None:
 
         return StreamingResponse(pieces(), found.status, media_type=kind)
 
-    routes = [Route("/v1/chat/completions", pass_on, methods=["POST"])]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_config=None)
+    return lifespan, pass_on
+
+
+def by_httpx(url: str) -> tuple[Any, Any]:
+    """Return a lifespan and an endpoint that pass on by httpx."""
+    import httpx
+    from starlette.requests import Request
+    from starlette.responses import Response, StreamingResponse
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> Any:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        async with httpx.AsyncClient(limits=limits, timeout=60.0) as session:
+            app.state.session = session
+            yield
+
+    async def pass_on(request: Request) -> Response:
+        session, body = request.app.state.session, await request.body()
+        asked = session.build_request("POST", url, content=body, headers=_SENT)
+        found = await session.send(asked, stream=True)
+        kind = found.headers["content-type"]
+        if kind != "text/event-stream":
+            whole = await found.aread()
+            await found.aclose()
+            return Response(whole, found.status_code, media_type=kind)
+
+        async def pieces() -> Any:
+            try:
+                async for piece in found.aiter_raw():
+                    yield piece
+            finally:
+                await found.aclose()
+
+        return StreamingResponse(pieces(), found.status_code, media_type=kind)
+
+    return lifespan, pass_on
+
+
+# ---------------------------------------------------------------------------- LiteLLM's proxy
+
+
+def litellm(python: Path, folder: Path, upstream: str, token: str, port: int) -> list[str]:
+    """Return the command of a proxy of one worker, which asks for *token* and knows our models."""
+    listed = [
+        {
+            "model_name": name,
+            "litellm_params": {
+                "model": "openai/model-0",
+                "api_base": f"{upstream}/v1",
+                "api_key": "none",
+            },
+        }
+        for name in ("auto", "model-0")
+    ]
+    config = folder / "litellm.json"  # which is YAML as well
+    settings = {"telemetry": False, "num_retries": 2}
+    general = {"master_key": token}
+    config.write_text(
+        json.dumps(
+            {"model_list": listed, "litellm_settings": settings, "general_settings": general}
+        )
+    )
+    run = "from litellm.proxy.proxy_cli import run_server; run_server()"
+    command = [str(python), "-c", run, "--config", str(config), "--host", "127.0.0.1"]
+    return [*command, "--port", str(port), "--num_workers", "1"]
 
 
 # ---------------------------------------------------------------------------- our own server
@@ -187,12 +264,12 @@ def prepare(folder: Path, upstream: str, learned: int) -> str:
     tables = [
         '[router]\nartefacts = "artefacts"\n[embedder]\nuse = "hashing"\n',
         '[scorer.quality]\nuse = "knn"\n[scorer.cost]\nuse = "price"\n',
-        '[selector]\nuse = "utility"\n[[extension]]\nuse = "retry"\n',
+        '[selector]\nuse = "utility"\n',
         f'[caller.default]\nuse = "openai"\nbase_url = "{upstream}/v1"\nconnections = 1000\n',
     ]
     for place in range(MODELS):
         price = f"{{ input = {place + 1}.0, output = {2 * place + 2}.0 }}"
-        tables.append(f"[model.model-{place}]\nprice = {price}\n")
+        tables.append(f"[model.model-{place}]\nprice = {price}\ncontext = 128000\n")
     config = folder / "router.toml"
     config.write_text("".join(tables))
     rng = np.random.default_rng(0)
@@ -324,11 +401,18 @@ class Subject:
 
     def __init__(self, name: str, command: Sequence[str], port: int, core: int) -> None:
         self.name, self.port = name, port
+        quiet = name == LITELLM
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            command, preexec_fn=lambda: os.sched_setaffinity(0, {core}), stdout=subprocess.DEVNULL
+            command,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if quiet else None,
+            env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
         )
-        while time.perf_counter() - began < 60:
+        while time.perf_counter() - began < 120:
+            if self.process.poll() is not None:
+                raise SystemExit(f"{name} ended with {self.process.returncode}")
             try:
                 with socket.create_connection(("127.0.0.1", port), 0.1) as trial:
                     trial.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -340,21 +424,24 @@ class Subject:
         self.boot = time.perf_counter() - began
 
     def cpu(self) -> float:
-        """Return the seconds of CPU that all its threads have used."""
+        """Return the seconds of CPU that all threads of it and its children have used."""
         total = 0
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            try:
-                total += int((task / "schedstat").read_text().split()[0])
-            except OSError:  # a thread that has just ended
-                continue
+        for pid in family(self.process.pid):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                try:
+                    total += int((task / "schedstat").read_text().split()[0])
+                except OSError:  # a thread that has just ended
+                    continue
         return total / 1e9
 
     def memory(self) -> float:
-        """Return the megabytes it holds."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-        return float("nan")
+        """Return the megabytes it and its children hold."""
+        total = 0
+        for pid in family(self.process.pid):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS"):
+                    total += int(line.split()[1])
+        return total / 1024
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -364,10 +451,21 @@ class Subject:
             self.process.kill()
 
 
+def family(pid: int) -> list[int]:
+    """Return *pid* and its children, and theirs."""
+    found = [pid]
+    for one in found:
+        children = Path(f"/proc/{one}/task/{one}/children").read_text().split()
+        found += map(int, children)
+    return found
+
+
 @contextmanager
-def subjects(folder: Path, learned: int) -> Iterator[tuple[str, list[Subject]]]:
-    """Start everybody, and yield the key and those that are measured."""
-    ports = iter(free(3))
+def subjects(
+    folder: Path, learned: int, proxy: Path | None
+) -> Iterator[tuple[str, list[Subject]]]:
+    """Start everybody, and yield the key and those that are measured; ours are the first."""
+    ports = iter(free(5))
     own = [sys.executable, __file__]
     with ExitStack() as stack:
 
@@ -378,10 +476,16 @@ def subjects(folder: Path, learned: int) -> Iterator[tuple[str, list[Subject]]]:
 
         port = next(ports)
         upstream = f"http://127.0.0.1:{port}"
-        direct = start("direct", [*own, "mock", str(port)], port, 1)
+        others = [start(DIRECT, [*own, "mock", str(port)], port, 1)]
         token = prepare(folder, upstream, learned)
-        port = next(ports)
-        bare = start("Starlette + aiohttp", [*own, "relay", str(port), upstream], port, 0)
+        for client in ("aiohttp", "httpx"):
+            port = next(ports)
+            command = [*own, "relay", str(port), upstream, client]
+            others.append(start(f"Starlette + {client}", command, port, 0))
+        if proxy is not None:
+            port = next(ports)
+            command = litellm(proxy, folder, upstream, token, port)
+            others.append(start(LITELLM, command, port, 0))
         port = next(ports)
         command = [
             sys.executable,
@@ -393,7 +497,7 @@ def subjects(folder: Path, learned: int) -> Iterator[tuple[str, list[Subject]]]:
         ]
         command += ["--keys", str(folder / "keys.db"), "--log", str(folder / "log")]
         ours = start(OURS, [*command, "--port", str(port)], port, 0)
-        yield token, [ours, bare, direct]
+        yield token, [ours, *others]
 
 
 def free(count: int) -> list[int]:
@@ -450,14 +554,15 @@ def main() -> None:
     parser.add_argument("--connections", default="1,16,64,256")
     parser.add_argument("--only", default="", help="only cells whose label has this text")
     parser.add_argument("--learned", type=int, default=500, help="queries the router learned from")
+    parser.add_argument("--litellm", type=Path, metavar="PYTHON", help="one with litellm[proxy]")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {1})
     levels = [int(level) for level in arguments.connections.split(",")]
-    found: dict[str, Any] = {"learned": arguments.learned, "cells": {}}
+    found: dict[str, Any] = {"learned": arguments.learned, "cells": {}, "ratios": {}}
     with (
         tempfile.TemporaryDirectory() as folder,
-        subjects(Path(folder), arguments.learned) as (token, everybody),
+        subjects(Path(folder), arguments.learned, arguments.litellm) as (token, everybody),
     ):
         for label, streamed, content, connections in cells(levels):
             if arguments.only not in label:
@@ -474,6 +579,7 @@ def main() -> None:
             medians = {name: median(rows) for name, rows in rounds.items()}
             found["cells"][label] = medians
             show(label, medians)
+            found["ratios"][label] = compare(medians)
         for subject in everybody:
             found[subject.name] = {"boot_s": subject.boot, "rss_mb": subject.memory()}
             print(f"{subject.name}: boot {subject.boot:.2f} s, RSS {subject.memory():.0f} MB")
@@ -500,10 +606,29 @@ def show(label: str, medians: Mapping[str, Mapping[str, float]]) -> None:
         )
 
 
+def compare(medians: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Print and return how often ours goes into each of the others."""
+    ours, found = medians[OURS], {}
+    for name, row in medians.items():
+        if name.startswith((OURS, DIRECT)):
+            continue
+        ratios = {
+            "cpu": row["cpu_us"] / ours["cpu_us"],
+            "requests_per_second": ours["requests_per_second"] / row["requests_per_second"],
+        }
+        found[name] = ratios
+        print(
+            f"  {name} takes {ratios['cpu']:.2f} x our CPU, and we answer "
+            f"{ratios['requests_per_second']:.2f} x its requests a second",
+            flush=True,
+        )
+    return found
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["mock"]:
         mock(int(sys.argv[2]))
     elif sys.argv[1:2] == ["relay"]:
-        relay(int(sys.argv[2]), sys.argv[3])
+        relay(int(sys.argv[2]), *sys.argv[3:5])
     else:
         main()

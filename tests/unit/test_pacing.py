@@ -71,3 +71,13 @@ def test_errors_are_raised_from_both_places() -> None:
             places(pace, *[where] * 500)
         else:
             raise AssertionError
+
+
+def test_a_long_calm_makes_up_for_a_slow_decision() -> None:
+    pace = Pace()
+    for _ in range(4):
+        places(pace, *[where] * 500)
+        assert places(pace, wait) == [True]
+    places(pace, *[where] * 10_200)
+    assert places(pace, wait) == [True]
+    assert places(pace, *[where] * 500)[-1]

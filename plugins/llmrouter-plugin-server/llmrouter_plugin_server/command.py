@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,20 @@ def serve(
 
     if options.insecure:
         warn("no key is asked for: whoever is on this machine may spend your money")
+    added: list[str] = []
     serving.serve(
         config,
         options,
         keeper=serving.keeper_of(options),
         sock=None if fd is None else serving.adopt(fd),
-        started=lambda url: say(f"serving {config} at {url}/v1"),
+        started=lambda url: say(f"serving {config} at {url}/v1{_beside(added)}"),
+        added=added.extend,
     )
+
+
+def _beside(added: Sequence[str]) -> str:
+    """Return what the first line tells of parts that no config lists."""
+    return f"; added to its parts: {', '.join(added)}" if added else ""
 
 
 def _supervise(
@@ -61,10 +69,12 @@ def _supervise(
 ) -> None:
     from llmrouter_core import LLMRouter
 
+    from llmrouter_plugin_server.composing import composed
     from llmrouter_plugin_server.serving import address, bind
     from llmrouter_plugin_server.workers import Workers
 
-    LLMRouter(config).close()  # a config that is wrong is told once, not by every worker
+    # A config that is wrong is told once, not by every worker.
+    _, added = composed(LLMRouter(config), options)
     sock = bind(options.host, options.port)
     command = ["-m", "llmrouter_core", "-q", "serve", str(config)]
     if file is not None:
@@ -75,5 +85,5 @@ def _supervise(
             command.append(option)
         elif value is not None:
             command += [option, str(value)]
-    say(f"serving {config} at {address(sock)}/v1 by {workers} workers")
+    say(f"serving {config} at {address(sock)}/v1 by {workers} workers{_beside(added)}")
     sys.exit(Workers(workers, command, sock, options.drain).run())

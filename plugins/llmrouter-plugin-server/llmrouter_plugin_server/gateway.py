@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from llmrouter_plugin_server.keeping import Holder, Keeper
 
 LOGGER = logging.getLogger("llmrouter.server")
+
+_LOOK = 1.0  # seconds between looks at the circuits
 
 HOLDER = "llmrouter.holder"
 """Where a route of another house finds who asks, in its scope; None without keys."""
@@ -122,6 +124,7 @@ class Gateway:
             await self.generations.now.open()
             stack.push_async_callback(self.generations.close)
             self._opened = stack.pop_all()
+        self.start(self._watch_circuits())
         if self.options.reload and self.generations.reloads:
             self.start(self.generations.watch())
         self._ready = True
@@ -146,6 +149,17 @@ class Gateway:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def look_at_circuits(self) -> None:
+        """Let the metrics have the state of each circuit: it changes by the clock as well."""
+        with suppress(RuntimeError):  # a decision in a thread has just come upon another model
+            self.metrics.circuits(self.generations.now.circuits)
+
+    async def _watch_circuits(self) -> None:
+        # Whoever reads the metrics may ask another worker than the one whose circuit it is.
+        while True:
+            self.look_at_circuits()
+            await asyncio.sleep(_LOOK)
 
     # ------------------------------------------------------------------ answering
 

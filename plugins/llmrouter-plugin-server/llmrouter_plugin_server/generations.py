@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from llmrouter_core import ConfigError, LLMRouter, LLMRouterError, Model, NotFitted, Query
 
 from llmrouter_plugin_server import names
+from llmrouter_plugin_server.composing import breakers_of, composed
 from llmrouter_plugin_server.settings import ServerOptions
 
 LOGGER = logging.getLogger("llmrouter.server")
@@ -19,17 +20,20 @@ _WARM = "What is the capital of the country whose largest city is number {}?"
 
 
 class Generation:
-    """One router while it serves.
+    """One router while it serves, with what a gateway adds to it.
 
     Attributes:
         router: The router.
+        added: What was added to it; see `composing`.
         candidates: Its routable models by name, in the order of the pool.
         default: The model that answers when the router itself fails.
         largest: The model that costs most, against which savings are counted; None if unpriced.
     """
 
     def __init__(self, router: LLMRouter, options: ServerOptions) -> None:
-        self.router = router
+        self.router, self.added = composed(router, options)
+        router = self.router
+        self._breakers = breakers_of(router)
         self.candidates = {model.name: model for model in router.pipeline.models}
         name = options.default_model or next(iter(self.candidates))
         if name not in self.candidates:
@@ -44,6 +48,11 @@ class Generation:
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
+
+    @property
+    def circuits(self) -> Mapping[str, str]:
+        """Whether `model.NAME` and `caller.NAME` are `closed`, `open` or `half-open`."""
+        return {name: state for one in self._breakers for name, state in one.states.items()}
 
     async def open(self) -> None:
         """Open the router on the running loop, and decide a few times so that the first is quick.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmrouter_plugin_server import names
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_STATES = ("closed", "open", "half-open")
 _QUICK = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 1)
 
 
@@ -73,6 +74,14 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self._circuits = Gauge(
+            names.CIRCUITS,
+            "Processes whose circuit of a model or caller is in a state.",
+            ("circuit", "state"),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._states: dict[str, str] = {}
         self._children: dict[tuple[object, ...], Any] = {}
         self.since = time.time()
 
@@ -140,6 +149,15 @@ class Metrics:
     def lost(self, records: int) -> None:
         """Count records that were dropped."""
         self._lost.inc(records)
+
+    def circuits(self, states: Mapping[str, str]) -> None:
+        """Take note of the state of each circuit; those of an earlier router are forgotten."""
+        if states == self._states:
+            return
+        for name in {*states, *self._states}:
+            for state in _STATES:
+                self._circuits.labels(name, state).set(states.get(name) == state)
+        self._states = dict(states)
 
     # ------------------------------------------------------------------ reading
 

@@ -13,6 +13,9 @@ CONVERSATION = b"x-llmrouter-conversation"
 TIMEOUT = b"x-llmrouter-timeout"
 """Seconds this request may take, at most the server's own deadline."""
 
+TRACEPARENT = b"traceparent"
+"""W3C's name of the trace that the request belongs to."""
+
 # ---------------------------------------------------------------------------- response headers
 
 ID = b"x-llmrouter-id"
@@ -51,3 +54,4 @@ LEFT = "llmrouter_clients_left"
 EVENTS = "llmrouter_stream_events"
 RELOADS = "llmrouter_reloads"
 RECORDS_LOST = "llmrouter_records_lost"
+CIRCUITS = "llmrouter_circuits"

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from attrs import frozen
-from llmrouter_core import Decision, Step
+from llmrouter_core import Decision, Scores, Step
 
 from llmrouter_plugin_server import names
 from llmrouter_plugin_server.asking import Asking
+from llmrouter_plugin_server.composing import CAPABLE
 
 
 @frozen
@@ -89,9 +90,15 @@ def scores_of(decision: Decision | None) -> dict[str, dict[str, float]]:
         return {}
     pool = [model.name for model in decision.models]
     return {
-        name: dict(zip(pool, one.values.tolist(), strict=True))
-        for name, one in decision.scores.items()
+        name: dict(zip(pool, one.values.tolist(), strict=True)) for name, one in telling(decision)
     }
+
+
+def telling(decision: Decision) -> list[tuple[str, Scores]]:
+    """Return the scores worth telling: all but those of a filter that let everybody pass."""
+    return [
+        (name, one) for name, one in decision.scores.items() if name != CAPABLE or one.values.any()
+    ]
 
 
 def headers_of(identifier: str, model: str, reason: str) -> list[tuple[bytes, bytes]]:

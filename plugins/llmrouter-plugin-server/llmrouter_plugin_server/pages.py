@@ -44,6 +44,7 @@ async def metrics(
 ) -> None:
     """Send what Prometheus reads."""
     _operator(scope)
+    gateway.look_at_circuits()
     text, kind = gateway.metrics.page()
     await reply(send, 200, text, kind=(b"content-type", kind))
 

@@ -20,7 +20,7 @@ from typing import Any
 from llmrouter_core import ConfigError, Query
 
 from llmrouter_plugin_server.asking import Asking
-from llmrouter_plugin_server.notes import cost_of
+from llmrouter_plugin_server.notes import cost_of, telling
 from llmrouter_plugin_server.replies import encode
 
 LOGGER = logging.getLogger("llmrouter.server")
@@ -100,7 +100,7 @@ def _scores(session: Asking) -> dict[str, list[float | None]]:
         return {}
     return {
         name: [value if math.isfinite(value) else None for value in one.values.tolist()]
-        for name, one in decision.scores.items()
+        for name, one in telling(decision)
         if name != _PROPENSITY
     }
 

@@ -157,6 +157,7 @@ def serve(
     keeper: Keeper | None = None,
     sock: socket.socket | None = None,
     started: Callable[[str], None] | None = None,
+    added: Callable[[tuple[str, ...]], None] | None = None,
 ) -> None:
     """Serve the router of the file *config*, as `llmrouter serve` does.
 
@@ -167,9 +168,11 @@ def serve(
         keeper: Who knows the keys.
         sock: Where to listen; by default at the options' host and port.
         started: Called with the server's URL once requests are answered.
+        added: Called before with the names of what the config lacks and the gateway added.
     """
-    router = LLMRouter(config)
-    gateway = build(router, options, routes=routes, keeper=keeper)
+    gateway = build(LLMRouter(config), options, routes=routes, keeper=keeper)
+    if added is not None:
+        added(gateway.generations.now.added)
     listening = sock or bind(options.host, options.port)
     told: Any = None if started is None else lambda: started(address(listening))
     run(gateway, listening, told)

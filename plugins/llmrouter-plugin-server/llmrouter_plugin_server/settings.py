@@ -31,6 +31,9 @@ class ServerOptions:
         log_embeddings: Whether records have its embedding, which is computed once more.
         default_model: Who answers when the router itself fails; the first routable model if None.
         annotate: Whether answers have the field `llmrouter`.
+        retry: Whether the extension `retry` is added to a config that does not list it.
+        breaker: Whether the extension `breaker` is.
+        capabilities: Whether the scorer `rules` is, so that no model is asked for what it lacks.
         cheap: The knob of the virtual model `auto:cheap`, 0 quality first … 1 cost first.
         best: The knob of `auto:best`.
         deadline: Seconds a request may take in all.
@@ -59,6 +62,9 @@ class ServerOptions:
     log_embeddings: bool = False
     default_model: str | None = None
     annotate: bool = True
+    retry: bool = True
+    breaker: bool = True
+    capabilities: bool = True
     cheap: float = field(default=0.9, validator=_share)
     best: float = field(default=0.1, validator=_share)
     deadline: float = field(default=120.0, validator=_positive)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from llmrouter_plugin_server import names
 from llmrouter_plugin_server.faults import refuse
 from llmrouter_plugin_server.generations import Generation
 
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?")
 _LONGEST = 256  # characters of a user's or a conversation's name
 
 
@@ -22,7 +24,7 @@ class Wish:
 
     Attributes:
         pinned: The model that was asked for by name; None lets the router choose.
-        facts: What parts may read, such as `tradeoff` and `conversation`.
+        facts: What parts may read: `tradeoff`, `conversation`, `traceparent`.
         seconds: How long it may take.
     """
 
@@ -79,6 +81,9 @@ def wish_of(
         conversation = head[names.CONVERSATION].decode("latin-1")
     if conversation is not None:
         facts["conversation"] = _name(conversation, "llmrouter.conversation")
+    trace = head.get(names.TRACEPARENT)
+    if trace is not None and len(trace) <= _LONGEST and _TRACEPARENT.fullmatch(trace):
+        facts["traceparent"] = trace.decode("ascii")  # a malformed one is to be ignored
     return Wish(pinned, facts, _seconds(head.get(names.TIMEOUT), deadline))
 
 

@@ -123,12 +123,22 @@ class Reply:
 
 
 class Running:
-    """A gateway in a thread of its own."""
+    """A gateway in a thread of its own.
+
+    Args:
+        router: What it serves; by default `caller` and `scorer`, which do as they are told.
+        options: What it is told.
+        composed: Whether it adds to the router what a config leaves out. Most tests make models
+            fail on purpose, and would meet retries and open circuits.
+        more: Further arguments of `build`.
+    """
 
     def __init__(
         self,
         router: LLMRouter | None = None,
         options: ServerOptions | None = None,
+        *,
+        composed: bool = False,
         **more: Any,
     ) -> None:
         self.caller = ScriptCaller()
@@ -136,6 +146,8 @@ class Running:
         parts = [self.scorer, KnobSelector(), LettersEmbedder(), self.caller]
         router = router or LLMRouter(models=POOL, parts=parts)
         settings = evolve(options or ServerOptions(insecure=True), warm_up=0, port=0)
+        if not composed:
+            settings = evolve(settings, retry=False, breaker=False, capabilities=False)
         self.gateway: Gateway = build(router, settings, **more)
         self._socket = bind("127.0.0.1", 0)
         self.url = address(self._socket)

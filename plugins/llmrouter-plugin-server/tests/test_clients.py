@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from anthropic import Anthropic
+from anthropic import Anthropic, AsyncAnthropic
 from llmrouter_core import LLMRouter
 from llmrouter_plugin_server.app import ServerOptions
 from openai import APIError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
@@ -251,6 +251,88 @@ def test_the_anthropic_sdk_asks_and_streams(client: OpenAI, gateway: Running) ->
     assert final.stop_reason == "tool_use"
     assert counted.input_tokens > 0
     assert json.loads(Recorder.bodies[0])["max_tokens"] == 9
+
+
+def test_the_async_anthropic_sdk_asks_and_streams(client: OpenAI, gateway: Running) -> None:
+    tool = {"name": "weather", "input_schema": {"type": "object", "properties": {}}}
+    source = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
+    seen = [{"type": "image", "source": source}, {"type": "text", "text": "What?"}]
+
+    async def talk() -> tuple[Any, Any]:
+        async with AsyncAnthropic(base_url=gateway.url, api_key="none", max_retries=0) as own:
+            asked: Any = {"model": "auto", "max_tokens": 9, "tools": [tool]}
+            whole = await own.messages.create(
+                **asked, messages=[{"role": "user", "content": seen}]
+            )
+            async with own.messages.stream(**asked, messages=HELLO) as stream:
+                texts = [text async for text in stream.text_stream]
+                return whole, (texts, await stream.get_final_message())
+
+    whole, (texts, final) = asyncio.run(talk())
+    sent = json.loads(Recorder.bodies[0])
+
+    assert whole.content[0].text == '{"a": 1}'
+    assert whole.usage.output_tokens == 2
+    assert texts == ["Hi "]
+    assert (final.content[1].name, final.content[1].input) == ("weather", {"a": 1})
+    assert sent["tools"][0]["function"]["name"] == "weather"
+    assert sent["messages"][0]["content"][0] == PICTURE
+
+
+# ---------------------------------------------------------------------------- LiteLLM
+
+
+@pytest.fixture
+def litellm(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network
+    return pytest.importorskip("litellm", reason="LiteLLM is not installed: pip install litellm")
+
+
+def through(gateway: Running, model: str = "auto") -> dict[str, Any]:
+    """How LiteLLM is told of a server that speaks OpenAI's protocol."""
+    return {"model": f"openai/{model}", "api_base": f"{gateway.url}/v1", "api_key": "none"}
+
+
+@pytest.mark.filterwarnings("ignore")  # its own
+def test_litellm_asks_and_streams(client: OpenAI, gateway: Running, litellm: Any) -> None:
+    found = litellm.completion(
+        **through(gateway),
+        messages=[{"role": "user", "content": [{"type": "text", "text": "What?"}, PICTURE]}],
+        tools=[TOOL],
+        response_format={"type": "json_object"},
+        seed=7,
+    )
+    stream = list(litellm.completion(**through(gateway), messages=HELLO, stream=True))
+    sent = json.loads(Recorder.bodies[0])
+
+    assert found.choices[0].message.content == '{"a": 1}'
+    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (5, 2)
+    assert sent["messages"][0]["content"][1] == PICTURE
+    assert (sent["tools"], sent["seed"]) == ([TOOL], 7)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "Hi "
+    assert stream[-1].choices[0].finish_reason == "tool_calls"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_async_litellm_asks_and_streams(client: OpenAI, gateway: Running, litellm: Any) -> None:
+    async def talk() -> tuple[Any, list[Any]]:
+        whole = await litellm.acompletion(**through(gateway, "m"), messages=HELLO)
+        stream = await litellm.acompletion(**through(gateway), messages=HELLO, stream=True)
+        return whole, [chunk async for chunk in stream]
+
+    whole, chunks = asyncio.run(talk())
+    calls = [call for c in chunks for call in c.choices[0].delta.tool_calls or ()]
+
+    assert whole.choices[0].message.content == '{"a": 1}'
+    assert [call.function.arguments for call in calls] == ['{"a":1}']
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_litellm_knows_our_errors(client: OpenAI, gateway: Running, litellm: Any) -> None:
+    with pytest.raises(litellm.NotFoundError, match="there is no model 'gpt'"):
+        litellm.completion(**through(gateway, "gpt"), messages=HELLO, max_retries=0)
+    with pytest.raises(litellm.BadRequestError):
+        litellm.completion(**through(gateway), messages=[], max_retries=0)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

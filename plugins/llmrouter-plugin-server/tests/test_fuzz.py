@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llmrouter_core import LLMRouter
 from llmrouter_plugin_server.app import ServerOptions
 
-from .gateways import Running
+from .gateways import POOL, KnobScorer, KnobSelector, LettersEmbedder, Running, ScriptCaller
 
 FIELDS = [
     *("model", "messages", "stream", "stream_options", "llmrouter", "user", "n"),
@@ -54,7 +56,11 @@ PATHS = [
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Running]:
-    with Running(options=ServerOptions(insecure=True)) as running:
+    limited = [evolve(model, context=10**6, tags=("tools",)) for model in POOL]
+    parts = [KnobScorer(), KnobSelector(), LettersEmbedder(), ScriptCaller()]
+    router = LLMRouter(models=limited, parts=parts)
+    with Running(router, ServerOptions(insecure=True), composed=True) as running:
+        assert running.gateway.generations.now.added == ("retry", "breaker", "capabilities")
         yield running
 
 
@@ -87,7 +93,12 @@ def test_no_bytes_make_it_fail(served: Running, path: str, body: bytes) -> None:
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["x-llmrouter-tradeoff", "x-llmrouter-timeout", "x-llmrouter-conversation"]
+            [
+                "x-llmrouter-tradeoff",
+                "x-llmrouter-timeout",
+                "x-llmrouter-conversation",
+                "traceparent",
+            ]
         ),
         st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12),
     )

@@ -479,6 +479,48 @@ def test_a_look_up_is_believed_for_a_while(path: Path) -> None:
     run(path, test, store=store, clock=lambda: now)
 
 
+def test_a_crowd_asks_the_store_in_turn(path: Path) -> None:
+    """One look-up for all of one key, few reservations at once: none waits out its patience."""
+    finds, now, most = 0, 0, 0
+
+    class Watched(SqliteStore):
+        async def find(self, wanted: bytes) -> Record | None:
+            nonlocal finds
+            finds += 1
+            await asyncio.sleep(0)
+            return await super().find(wanted)
+
+        async def reserve(self, hold: Hold) -> Refusal | None:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0)
+            now -= 1
+            return await super().reserve(hold)
+
+    async def main() -> None:
+        record, token = new("ada", limits=Limits(key=Bounds(calls=100)))
+        async with Keeper(store=Watched(path)) as keeper:
+            await keeper.store.add(record)
+
+            async def attempt() -> bool:
+                try:
+                    await keeper.reserve(await keeper.identify(token), 0.0)
+                except OverLimit:
+                    return False
+                return True
+
+            passed = await asyncio.gather(*(attempt() for _ in range(500)))
+            assert sum(passed) == 100
+            wrong = [keeper.identify(new("other")[1]) for _ in range(3)]
+            told = await asyncio.gather(*wrong, return_exceptions=True)
+            assert all(isinstance(one, Unauthorized) for one in told)
+
+    asyncio.run(main())
+    assert finds == 1 + 3
+    assert 1 < most <= 24
+
+
 def test_without_keys_someone_may_be_let_in(path: Path) -> None:
     """Only who sends none, and only where that was asked for."""
 

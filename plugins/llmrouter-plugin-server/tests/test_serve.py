@@ -7,15 +7,14 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from .processes import Process
 
 POOL = """
 [model.{0}]
@@ -27,62 +26,6 @@ use = "smallest-llm"
 use = "sim"
 realtime = {1}
 """
-HELLO = [{"role": "user", "content": "What is 17 * 23?"}]
-
-
-class Process:
-    """`llmrouter serve` as its users run it."""
-
-    def __init__(self, config: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "llmrouter_core", "serve", str(config), "--port", "0"]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("LLMROUTER")}
-        self.process = subprocess.Popen(
-            [*command, *options],
-            cwd=config.parent,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        self.said: list[str] = []
-        self.port = 0
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line)
-            if found := re.search(r"at http://127\.0\.0\.1:(\d+)/v1", line):
-                self.port = int(found[1])
-                break
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        self.said.extend(self.process.stderr)
-
-    def ask(self, path: str, body: Any = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            data = None if body is None else json.dumps(body)
-            connection.request("GET" if body is None else "POST", path, data)
-            found = connection.getresponse()
-            return found.status, found.read()
-        finally:
-            connection.close()
-
-    def chat(self, **fields: Any) -> tuple[int, bytes]:
-        return self.ask("/v1/chat/completions", {"messages": HELLO, **fields})
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal, and return the exit code."""
-        self.process.send_signal(number)
-        return self.end()
-
-    def end(self) -> int:
-        """Wait until it has ended, and return the exit code."""
-        code = self.process.wait(20)
-        self._reader.join(5)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
 
 
 @pytest.fixture
@@ -116,6 +59,7 @@ def test_it_starts_answers_records_and_stops(
 
     assert (status, rated[0], wrong[0], code) == (200, 200, 400, 0)
     assert any("no key is asked for" in line for line in served.said)
+    assert any(line.endswith("/v1; added to its parts: retry, breaker\n") for line in served.said)
     assert decided["id"] == said["id"] == identifier
     assert (decided["chosen"], decided["answered"], decided["models"]) == (
         "first",
@@ -195,6 +139,7 @@ def _told(served: Process, how: str, result: bytes) -> None:
 def test_several_workers_answer_on_one_port(start: Callable[..., Process]) -> None:
     """They are counted together; one that dies is replaced; all stop together."""
     served = start("--insecure", "--workers", "2")
+    assert any("by 2 workers; added to its parts: retry" in line for line in served.said)
     children = _children(served)
     assert len(children) == 2
     statuses = [_patiently(served) for _ in range(20)]
@@ -203,10 +148,16 @@ def test_several_workers_answer_on_one_port(start: Callable[..., Process]) -> No
     while set(_children(served)) == set(children) and time.monotonic() < ends:
         time.sleep(0.02)
     stats = json.loads(_patiently(served, "/v1/stats")[1])
+    closed = rb'_circuits\{circuit="model.first",state="closed"\} ([12])\.0'
+    while not (seen := re.search(closed, _patiently(served, "/metrics")[1])):
+        assert time.monotonic() < ends + 10
+        assert _patiently(served)[0] == 200  # those of the worker that died went with it
+        time.sleep(0.1)
 
     assert {status for status, _ in statuses} == {200}
     assert stats["models"]["first"]["answers"] == 20
     assert len(set(_children(served)) - set(children)) == 1
+    assert seen
     assert served.stop() == 0
     assert not any(os.path.exists(f"/proc/{child}") for child in children)
 

@@ -246,6 +246,18 @@ def test_the_conversation_and_the_user_reach_the_parts(served: Running) -> None:
     assert seen == [("ada", "c1"), (None, "c2")]
 
 
+def test_the_trace_of_a_request_reaches_the_parts(served: Running) -> None:
+    """A malformed one is ignored, as W3C says."""
+    right = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    later = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"
+    wrong = [right.upper(), right[:-1], right + "00", "ff" + right[2:], "", later + "x" * 300]
+    for trace in (right, later, *wrong):
+        assert served.chat(headers={"traceparent": trace}).status == 200
+    seen = [query.facts.get("traceparent") for query in served.scorer.seen]
+
+    assert seen == [right, later, *[None] * len(wrong)]
+
+
 # ---------------------------------------------------------------------------- failures
 
 

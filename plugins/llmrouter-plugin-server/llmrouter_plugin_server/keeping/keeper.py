@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 10_000  # keys, right ones and wrong ones
+_AT_ONCE = 24  # questions to the store; a store's patience must not be spent on waiting in line
 _NO_KEY = (
     "this server asks for a key; send the header: Authorization: Bearer lr-… "
     "(a key is made with: llmrouter keys add NAME)"
@@ -103,6 +104,12 @@ class Keeper:
     _leases: set[str] = field(init=False, factory=set, repr=False)
     _unsettled: dict[str, tuple[int, int]] = field(init=False, factory=dict, repr=False)
     _tasks: set[asyncio.Task[Any]] = field(init=False, factory=set, repr=False)
+    _looking: dict[bytes, asyncio.Task[Record | None]] = field(
+        init=False, factory=dict, repr=False
+    )
+    _gate: asyncio.Semaphore = field(
+        init=False, factory=lambda: asyncio.Semaphore(_AT_ONCE), repr=False
+    )
     _beat: asyncio.Task[None] | None = field(init=False, default=None, repr=False)
     _down_until: float = field(init=False, default=0.0, repr=False)
 
@@ -175,7 +182,7 @@ class Keeper:
 
     async def _look_up(self, wanted: bytes, known: _Known | None) -> _Known:
         try:
-            record = await self._ask(lambda: self.store.find(wanted))
+            record = await self._found(wanted)
         except StoreDown:
             if known is not None and self.clock() < known.usable_until:
                 return known
@@ -189,6 +196,20 @@ class Keeper:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return found
+
+    async def _found(self, wanted: bytes) -> Record | None:
+        """Return what the store has of a key; many who ask at once are one question."""
+        asking = self._looking.get(wanted)
+        if asking is None:
+            asking = self._start(self._ask(lambda: self.store.find(wanted)))
+            self._looking[wanted] = asking
+            asking.add_done_callback(partial(self._looked, wanted))
+        return await asyncio.shield(asking)
+
+    def _looked(self, wanted: bytes, asking: asyncio.Task[Record | None]) -> None:
+        del self._looking[wanted]
+        if not asking.cancelled():
+            asking.exception()  # it is told to who waits; if nobody does any more, to nobody
 
     # ------------------------------------------------------------------ what they may spend
 
@@ -296,21 +317,22 @@ class Keeper:
         Raises:
             StoreDown: It does not answer.
         """
-        now = self.clock()
-        if now < self._down_until:
-            raise _Resting(
-                "the store of keys does not answer; try again in a moment",
-                retry_after=self._down_until - now,
-            )
-        if self._down_until:  # one asks whether it is back; the others do not wait for that
-            self._down_until = now + self.rest
-        try:
-            answer = await question()
-        except StoreDown:
-            self._down_until = self.clock() + self.rest
-            raise
-        self._down_until = 0.0
-        return answer
+        async with self._gate:
+            now = self.clock()
+            if now < self._down_until:
+                raise _Resting(
+                    "the store of keys does not answer; try again in a moment",
+                    retry_after=self._down_until - now,
+                )
+            if self._down_until:  # one asks whether it is back; the others do not wait for that
+                self._down_until = now + self.rest
+            try:
+                answer = await question()
+            except StoreDown:
+                self._down_until = self.clock() + self.rest
+                raise
+            self._down_until = 0.0
+            return answer
 
     async def _keep_alive(self) -> None:
         while True:
