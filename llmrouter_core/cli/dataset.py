@@ -21,8 +21,8 @@ from llmrouter_core.cli.console import (
     say,
     warn,
 )
-from llmrouter_core.cli.outcomes import DROPPED, skip_bad_option, tell
-from llmrouter_core.errors import BrokenPlugin, DatasetError
+from llmrouter_core.cli.outcomes import foreign, skip_bad_option, tell
+from llmrouter_core.errors import DatasetError
 from llmrouter_core.outcomes import Repairs, Stats, checked, rows, write_rows
 
 _FORMATS = {".jsonl", ".csv", ".parquet", ".pq"}
@@ -136,35 +136,6 @@ def readers() -> list[str]:
     from llmrouter_core.catalogue import discover
 
     return sorted({entry.name for entry in discover() if entry.kind == "dataset"})
-
-
-def foreign(
-    name: str, source: Path, repairs: Repairs, skip_bad: bool
-) -> Iterator[tuple[int, Any]]:
-    """Yield what the reader called *name* makes of *source*, numbered from 1.
-
-    Raises:
-        DatasetError: The source cannot be read, or rows had to be left out that may not be.
-    """
-    from llmrouter_core.catalogue import discover, find
-
-    entry = find(discover(), "dataset", name)
-    read = entry.load()
-    if not callable(read):
-        raise BrokenPlugin(f"{entry} is not a function; its entry point names {entry.value}")
-    try:
-        for number, row in enumerate(read(source, repairs), start=1):
-            _refuse_dropped(source, repairs, skip_bad)
-            yield number, row
-    except OSError as error:
-        raise DatasetError(f"{source}: cannot be read: {error.strerror or error}") from None
-    _refuse_dropped(source, repairs, skip_bad)
-
-
-def _refuse_dropped(source: Path, repairs: Repairs, skip_bad: bool) -> None:
-    if not skip_bad and repairs.total(DROPPED):
-        [what] = [line for line in repairs.sentences() if DROPPED in line][:1]
-        raise DatasetError(f"{source}: {what.partition(DROPPED)[2]}; to go on: --skip-bad")
 
 
 def _filled(found: Iterator[tuple[int, Any]], source: Path) -> Iterator[Any]:

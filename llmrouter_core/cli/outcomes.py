@@ -12,7 +12,7 @@ import click
 
 from llmrouter_core.cli.console import SEED, Misuse, printable, say, warn
 from llmrouter_core.dataset import Dataset
-from llmrouter_core.errors import DatasetError, UnknownPlugin
+from llmrouter_core.errors import BrokenPlugin, DatasetError, UnknownPlugin
 from llmrouter_core.outcomes import Repairs, checked, write_rows
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ def logged(path: Path, skip_bad: bool) -> Iterator[Path]:
         Misuse: No installed house reads such logs.
         DatasetError: The log cannot be read, or a row of it is wrong.
     """
-    from llmrouter_core.cli.dataset import foreign
-
     repairs = Repairs()
     with TemporaryDirectory() as folder:
         file = Path(folder, "log.jsonl")
@@ -95,6 +93,35 @@ def logged(path: Path, skip_bad: bool) -> Iterator[Path]:
             ) from None
         tell(repairs)
         yield file
+
+
+def foreign(
+    name: str, source: Path, repairs: Repairs, skip_bad: bool
+) -> Iterator[tuple[int, Any]]:
+    """Yield what the reader called *name* makes of *source*, numbered from 1.
+
+    Raises:
+        DatasetError: The source cannot be read, or rows had to be left out that may not be.
+    """
+    from llmrouter_core.catalogue import discover, find
+
+    entry = find(discover(), "dataset", name)
+    read = entry.load()
+    if not callable(read):
+        raise BrokenPlugin(f"{entry} is not a function; its entry point names {entry.value}")
+    try:
+        for number, row in enumerate(read(source, repairs), start=1):
+            _refuse_dropped(source, repairs, skip_bad)
+            yield number, row
+    except OSError as error:
+        raise DatasetError(f"{source}: cannot be read: {error.strerror or error}") from None
+    _refuse_dropped(source, repairs, skip_bad)
+
+
+def _refuse_dropped(source: Path, repairs: Repairs, skip_bad: bool) -> None:
+    if not skip_bad and repairs.total(DROPPED):
+        [what] = [line for line in repairs.sentences() if DROPPED in line][:1]
+        raise DatasetError(f"{source}: {what.partition(DROPPED)[2]}; to go on: --skip-bad")
 
 
 def tell(repairs: Repairs) -> None:
