@@ -103,7 +103,7 @@ class Model:
         return -size, -active, -price, name
 
 
-def _text_of(message: Message) -> str:
+def text_of(message: Message) -> str:
     """Return the text of one chat message, whose content may be a list of typed parts."""
     content = message.get("content")
     if isinstance(content, str):
@@ -158,7 +158,7 @@ class Request:
     def text(self) -> str:
         """The text of the last user message, or of the last message if no user spoke."""
         spoken = [m for m in self.messages if m.get("role") == "user"] or self.messages
-        return _text_of(spoken[-1]) if spoken else ""
+        return text_of(spoken[-1]) if spoken else ""
 
     @property
     def limit(self) -> int | None:
@@ -172,7 +172,7 @@ class Request:
     @property
     def input_tokens(self) -> int:
         """A rough count of the input tokens: all messages, four characters a token."""
-        return sum(estimate_tokens(_text_of(message)) + 4 for message in self.messages)
+        return sum(estimate_tokens(text_of(message)) + 4 for message in self.messages)
 
 
 @frozen(kw_only=True)
@@ -243,7 +243,7 @@ def _read(payload: Mapping[str, Any]) -> str:
     if request.text.strip():
         return request.text
     # A picture without words is routed by the last words before it, if there are any.
-    return next((text for text in map(_text_of, reversed(messages)) if text.strip()), "")
+    return next((text for text in map(text_of, reversed(messages)) if text.strip()), "")
 
 
 def _shows(message: Message) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from pathlib import Path
 from typing import Any
 
 import click
-from llmrouter_core import LLMRouter, LLMRouterError
+from llmrouter_core import LLMRouter
 from llmrouter_core.cli.console import (
     Misuse,
     as_json,
@@ -32,9 +31,9 @@ from llmrouter_plugin_collect.lanes import lanes
 from llmrouter_plugin_collect.plan import Plan
 from llmrouter_plugin_collect.running import Run
 from llmrouter_plugin_collect.showing import (
+    carry_out,
     estimate,
     estimate_table,
-    progress,
     summary,
     summary_table,
 )
@@ -140,8 +139,6 @@ def collect(
     if budget is not None:
         priced(called)
     with Journal(out or Path(), plan) as journal:
-        for sentence in journal.repairs.sentences():
-            warn(f"{journal.path}: {sentence}")
         run = Run(
             router=router,
             journal=journal,
@@ -151,13 +148,7 @@ def collect(
             expected_output=expected_output,
             passes=retry,
         )
-        try:
-            with progress(run) as run.tell:
-                asyncio.run(run.run())
-        except (KeyboardInterrupt, LLMRouterError):
-            left = len(plan) - sum(map(bool, journal.status))
-            say(f"stopped: {left:,} of {len(plan):,} calls are left; run the same to go on")
-            raise
+        carry_out(run)
         rows = journal.finish()
         _report(summary(run, rows), journal, json_)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import os
@@ -19,7 +18,6 @@ from llmrouter_core import (
     Dataset,
     DatasetError,
     LLMRouter,
-    LLMRouterError,
     Model,
     Trainable,
 )
@@ -48,7 +46,7 @@ from llmrouter_plugin_collect.lanes import lanes
 from llmrouter_plugin_collect.plan import Plan
 from llmrouter_plugin_collect.questions import Question
 from llmrouter_plugin_collect.running import Run
-from llmrouter_plugin_collect.showing import estimate, estimate_table, progress
+from llmrouter_plugin_collect.showing import carry_out, estimate, estimate_table
 
 _COLUMN = {"quality": "score"}
 _PASSES = 3  # how often failed calls are asked again: a model joins once
@@ -272,8 +270,6 @@ def _ask(
         DatasetError: There is money for a part of them only.
     """
     with Journal(out, plan) as journal:
-        for sentence in journal.repairs.sentences():
-            warn(f"{journal.path}: {sentence}")
         called = [*plan.models, *([judge] if judge else [])]
         run = Run(
             router=router,
@@ -283,13 +279,7 @@ def _ask(
             budget=limit,
             passes=_PASSES,
         )
-        try:
-            with progress(run) as run.tell:
-                asyncio.run(run.run())
-        except (KeyboardInterrupt, LLMRouterError):
-            left = len(plan) - sum(map(bool, journal.status))
-            say(f"stopped: {left:,} of {len(plan):,} calls are left; run the same to go on")
-            raise
+        carry_out(run)
         journal.finish()
         rows = list(journal.rows())
         spent = journal.tally.spent

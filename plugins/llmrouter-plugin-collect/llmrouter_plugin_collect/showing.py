@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
-from llmrouter_core.cli.console import grid, number
+from llmrouter_core import LLMRouterError
+from llmrouter_core.cli.console import grid, number, say, warn
 from llmrouter_core.outcomes import FAILED, STATUSES
 
 from llmrouter_plugin_collect.journal import Journal
@@ -157,3 +159,22 @@ def progress(run: Run) -> Iterator[Callable[[], None]]:
 def _held(lanes: set[Lane]) -> str:
     """Return which providers asked to wait, and for how long."""
     return ", ".join(f"{lane.name} waits {lane.held:.0f} s" for lane in lanes if lane.held > 1)
+
+
+def carry_out(run: Run) -> None:
+    """Ask what is open, and show how far it is; where it stops early, say how much is left.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted; what came is kept.
+        LLMRouterError: See `Run.run`.
+    """
+    journal = run.journal
+    for sentence in journal.repairs.sentences():
+        warn(f"{journal.path}: {sentence}")
+    try:
+        with progress(run) as run.tell:
+            asyncio.run(run.run())
+    except (KeyboardInterrupt, LLMRouterError):
+        left = len(journal.plan) - sum(map(bool, journal.status))
+        say(f"stopped: {left:,} of {len(journal.plan):,} calls are left; run the same to go on")
+        raise

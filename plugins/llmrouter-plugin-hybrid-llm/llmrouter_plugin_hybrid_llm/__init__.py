@@ -97,7 +97,7 @@ class HybridLlmScorer(LearnedScorer):
         self, learned: Gaps, queries: Sequence[Query], embeddings: Floats
     ) -> tuple[Floats, Floats]:
         """Return expected quality and its standard error, (n, m) each."""
-        return learned.values(embeddings), learned.std(embeddings)
+        return learned.estimate(embeddings)
 
     def notes(self) -> list[str]:
         """Return what is worth knowing of what was learned, as sentences; none before training."""

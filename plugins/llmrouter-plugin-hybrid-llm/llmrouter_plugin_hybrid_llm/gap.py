@@ -62,15 +62,17 @@ class Gaps:
 
     def values(self, embeddings: Floats) -> Floats:
         """Return the expected quality for *embeddings* (n, d), (n, m)."""
-        gap = self.base + self.slope * self.chance.values(embeddings)
-        found: Floats = self.large.values(embeddings) + gap
-        return found
+        return self.estimate(embeddings)[0]
 
     def std(self, embeddings: Floats) -> Floats:
-        """Return the standard error of it, (n, m), as if its two regressions erred apart."""
-        own = self.slope * self.chance.std(embeddings)
-        found: Floats = np.hypot(self.large.std(embeddings), own)
-        return found
+        """Return the standard error of it, (n, m)."""
+        return self.estimate(embeddings)[1]
+
+    def estimate(self, embeddings: Floats) -> tuple[Floats, Floats]:
+        """Return both, (n, m) each; the error is as if the two regressions erred apart."""
+        large, error = self.large.estimate(embeddings)
+        chance, own = self.chance.estimate(embeddings)
+        return large + (self.base + self.slope * chance), np.hypot(error, self.slope * own)
 
     def arrays(self) -> dict[str, Floats]:
         """Return what was learned as arrays, for a state."""

@@ -50,4 +50,4 @@ class LinearScorer(LearnedScorer):
         self, learned: Ridge | Logistic, queries: Sequence[Query], embeddings: Floats
     ) -> tuple[Floats, Floats]:
         """Return expected quality and its standard error, (n, m) each."""
-        return learned.values(embeddings), learned.std(embeddings)
+        return learned.estimate(embeddings)

@@ -57,9 +57,9 @@ class Logistic:
         seen = embeddings - self.ridge.centre
         return _sigmoid(self.intercepts + seen @ self.slopes)
 
-    def std(self, embeddings: Floats) -> Floats:
-        """Return their standard errors, (n, m): those of the ridge regression."""
-        return self.ridge.std(embeddings)
+    def estimate(self, embeddings: Floats) -> tuple[Floats, Floats]:
+        """Return them and their standard errors, (n, m) each: those of the ridge regression."""
+        return self.values(embeddings), self.ridge.estimate(embeddings)[1]
 
     def arrays(self) -> dict[str, Floats]:
         """Return the regression as arrays, for a state."""

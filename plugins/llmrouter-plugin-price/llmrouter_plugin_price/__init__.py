@@ -8,8 +8,9 @@ from typing import Self
 
 import numpy as np
 from attrs import define, evolve, field, frozen, validators
-from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Request, Scores, hookimpl
+from llmrouter_core import Arrays, Dataset, Floats, Model, Query, Scores, hookimpl
 from llmrouter_core.dataset import means
+from llmrouter_core.types import text_of
 
 Found = list[Scores | tuple[Scores, ...] | None]
 
@@ -142,8 +143,7 @@ class PriceScorer:
 
 def _characters(query: Query) -> int:
     """Return how many characters the whole request of *query* has."""
-    alone = (Request(payload={"messages": [message]}) for message in query.request.messages)
-    return max(sum(len(request.text) for request in alone), len(query.text))
+    return max(sum(len(text_of(message)) for message in query.request.messages), len(query.text))
 
 
 def _predicted(found: Found, name: str) -> Floats | None:

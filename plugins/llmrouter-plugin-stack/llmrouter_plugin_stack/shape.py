@@ -43,12 +43,16 @@ class ShapeScorer(LearnedScorer):
         spread = shapes.std(axis=0) + 1e-6
         return {**Ridge.fit(shapes / spread, dataset.quality).arrays(), "shape_spread": spread}
 
+    def prepare(self, learned: Arrays) -> tuple[Ridge, Floats]:
+        """Return the regression that *learned* holds, and the spread of the shapes."""
+        return Ridge.of(learned), learned["shape_spread"]
+
     def predict(
-        self, learned: Arrays, queries: Sequence[Query], embeddings: Floats
+        self, learned: tuple[Ridge, Floats], queries: Sequence[Query], embeddings: Floats
     ) -> tuple[Floats, Floats]:
         """Return expected quality and its standard error, (n, m) each."""
-        ridge, shapes = Ridge.of(learned), _shapes(queries) / learned["shape_spread"]
-        return ridge.values(shapes), ridge.std(shapes)
+        ridge, spread = learned
+        return ridge.estimate(_shapes(queries) / spread)
 
 
 def _shapes(queries: Sequence[Query]) -> Floats:

@@ -59,7 +59,7 @@ class Posterior:
 
     def shares(self, embeddings: Floats, caution: float) -> Floats:
         """Return the probability of each task, (n, g), where *caution* is *c*."""
-        values, errors = self.ridge.values(embeddings), self.ridge.std(embeddings)
+        values, errors = self.ridge.estimate(embeddings)
         return _shares(self.ridge, values, errors, self.sharpness, caution)
 
     def arrays(self) -> dict[str, Any]:
