@@ -19,7 +19,7 @@ from attrs import evolve
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from llmrouter_core import ConfigError
+from llmrouter_core import ConfigError, LLMRouterError
 from llmrouter_plugin_server.keeping import (
     UNITS,
     Balance,
@@ -950,8 +950,11 @@ def test_mistakes_are_sentences(arguments: list[str], said: str, path: Path) -> 
     """And show no secret."""
     store = ["--store", str(path)]
     invoke("add", "ada", *store)
-    error = str(invoke(*arguments, *store).exception)
+    failure = invoke(*arguments, *store).exception
+    assert isinstance(failure, LLMRouterError)
+    error = str(failure)
 
+    assert failure.exit_code == 2
     assert said in error
     assert "lr-secret" not in error
 

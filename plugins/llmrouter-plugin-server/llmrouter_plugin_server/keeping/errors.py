@@ -59,6 +59,10 @@ class StoreDown(LLMRouterError):
 class KeyTaken(LLMRouterError):
     """A valid key has that name already."""
 
+    exit_code = 2
+
 
 class UnknownKey(LLMRouterError):
     """No valid key has that name or id."""
+
+    exit_code = 2
