@@ -44,7 +44,7 @@ class Pipeline:
     def __init__(self, models: Sequence[Model], parts: Sequence[Part]) -> None:
         self.models = tuple(model for model in models if model.routable)
         self.parts = tuple(parts)
-        self.pace = Pace()
+        self.pace = Pace(self.decide)
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Specs)
         # pluggy asks the last registered first, wrappers included; extensions wrap the rest.

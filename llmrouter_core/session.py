@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 
 from llmrouter_core.errors import ConfigError
 from llmrouter_core.hooks import Call
@@ -54,9 +53,7 @@ class Session:
 
     async def decide_all(self, queries: Sequence[Query]) -> list[Decision]:
         """Return one decision per query, computed as one batch where it holds nobody up."""
-        size = sum(len(query.text) for query in queries)
-        decide = partial(self._pipeline.decide, queries)
-        decisions = await self._pipeline.pace.run(size, decide)
+        decisions = await self._pipeline.pace.decide(queries)
         if self.decision is None and decisions:
             self.decision = decisions[0]
         return decisions

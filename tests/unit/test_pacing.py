@@ -1,11 +1,18 @@
-"""Where a decision is taken: on the loop while it is quick, in a thread otherwise."""
+"""Where a decision is taken: on the loop while it is quick, and together with its neighbours."""
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any
 
+import pytest
+
+from llmrouter_core import Query
 from llmrouter_core.pacing import Pace
+
+Act = Callable[[], Any]
 
 
 def where() -> str:
@@ -17,72 +24,6 @@ def wait() -> str:
     return where()
 
 
-def places(pace: Pace, *decides: Callable[[], str], size: int = 10) -> list[bool]:
-    """Return for each decision whether it was taken on the loop's own thread."""
-
-    async def run() -> list[str]:
-        return [await pace.run(size, decide) for decide in decides]
-
-    return [name == where() for name in asyncio.run(run())]
-
-
-def test_the_first_decisions_are_taken_in_a_thread_and_quick_ones_on_the_loop() -> None:
-    found = places(Pace(), *[where] * 500)
-    assert not any(found[:30])
-    assert found[-1]
-
-
-def test_a_decision_that_waits_stays_in_a_thread() -> None:
-    assert not any(places(Pace(), *[wait] * 55))
-
-
-def test_after_a_slow_decision_on_the_loop_quickness_is_proved_again() -> None:
-    pace = Pace()
-    places(pace, *[where] * 500)
-    found = places(pace, wait, *[where] * 500)
-    assert found[0]
-    assert not any(found[1:31])
-    assert found[-1]
-
-
-def test_decisions_that_are_slow_again_and_again_stay_in_a_thread() -> None:
-    pace = Pace()
-    for _ in range(5):
-        places(pace, *[where] * 500)
-        assert places(pace, wait) == [True]
-    assert not any(places(pace, *[where] * 500))
-
-
-def test_long_texts_are_decided_in_a_thread() -> None:
-    pace = Pace()
-    places(pace, *[where] * 500)
-    assert places(pace, where, size=1_000_000) == [False]
-
-
-def test_errors_are_raised_from_both_places() -> None:
-    def fail() -> str:
-        raise KeyError("x")
-
-    pace = Pace()
-    for _ in range(2):
-        try:
-            places(pace, fail)
-        except KeyError:
-            places(pace, *[where] * 500)
-        else:
-            raise AssertionError
-
-
-def test_a_long_calm_makes_up_for_a_slow_decision() -> None:
-    pace = Pace()
-    for _ in range(4):
-        places(pace, *[where] * 500)
-        assert places(pace, wait) == [True]
-    places(pace, *[where] * 10_200)
-    assert places(pace, wait) == [True]
-    assert places(pace, *[where] * 500)[-1]
-
-
 def work() -> str:
     """Compute for longer than nobody notices."""
     ends = time.thread_time() + 0.004
@@ -91,20 +32,204 @@ def work() -> str:
     return where()
 
 
+class Desk:
+    """A pace whose queries say what happens when they are decided."""
+
+    def __init__(self) -> None:
+        self.pace = Pace(self._decide)
+        self.batches: list[int] = []
+
+    def _decide(self, queries: Sequence[Query]) -> list[Any]:
+        self.batches.append(len(queries))
+        return [query.facts["act"]() for query in queries]
+
+    async def ask(self, act: Act, text: str = "x") -> Any:
+        [found] = await self.pace.decide([Query(text=text, facts={"act": act})])
+        return found
+
+    def places(self, *acts: Act, text: str = "x") -> list[bool]:
+        """Return for each of *acts*, one after the other, whether it ran on the loop's thread."""
+
+        async def run() -> list[str]:
+            return [await self.ask(act, text) for act in acts]
+
+        return [name == where() for name in asyncio.run(run())]
+
+    def quick(self) -> "Desk":
+        """Prove that decisions are quick."""
+        while not self.places(where)[0]:
+            pass
+        self.batches.clear()
+        return self
+
+    def together(self, *acts: Act, text: str = "x") -> list[Any]:
+        """Return what *acts* return or raise when all are asked in one turn of the loop."""
+
+        async def run() -> list[Any]:
+            asked = [self.ask(act, text) for act in acts]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        return asyncio.run(run())
+
+
+# ---------------------------------------------------------------------------- where
+
+
+def test_the_first_decisions_are_taken_in_a_thread_and_quick_ones_on_the_loop() -> None:
+    found = Desk().places(*[where] * 500)
+    assert not any(found[:30])
+    assert found[-1]
+
+
+def test_a_decision_that_waits_stays_in_a_thread() -> None:
+    assert not any(Desk().places(*[wait] * 55))
+
+
 def test_a_decision_that_computes_for_long_stays_in_a_thread() -> None:
-    assert not any(places(Pace(), *[work] * 55))
+    assert not any(Desk().places(*[work] * 55))
 
 
 def test_one_long_decision_among_many_is_an_accident() -> None:
-    assert places(Pace(), *[where] * 20, work, *[where] * 21)[-1]
+    assert Desk().places(*[where] * 20, work, *[where] * 100)[-1]
 
 
 def test_many_long_decisions_among_quick_ones_are_none() -> None:
-    assert not any(places(Pace(), *[work, *[where] * 8] * 12))
+    assert not any(Desk().places(*[work, *[where] * 8] * 12))
 
 
 def test_waiting_for_a_turn_beside_a_busy_loop_neither_proves_nor_disproves() -> None:
-    pace = Pace()
-    found = places(pace, *[where] * 15, *[wait] * 5, *[where] * 16)
+    found = Desk().places(*[where] * 15, *[wait] * 5, *[where] * 100)
     assert not any(found[:35])
     assert found[-1]
+
+
+def test_after_a_slow_decision_on_the_loop_quickness_is_proved_again() -> None:
+    found = Desk().quick().places(wait, *[where] * 500)
+    assert found[0]
+    assert not any(found[1:31])
+    assert found[-1]
+
+
+def test_decisions_that_are_slow_again_and_again_stay_in_a_thread() -> None:
+    desk = Desk()
+    for _ in range(5):
+        assert desk.quick().places(wait) == [True]
+    assert not any(desk.places(*[where] * 500))
+
+
+def test_a_long_calm_makes_up_for_a_slow_decision() -> None:
+    desk = Desk()
+    for _ in range(4):
+        assert desk.quick().places(wait) == [True]
+    desk.quick().places(*[where] * 10_000)
+    assert desk.places(wait) == [True]
+    assert desk.quick().places(where) == [True]
+
+
+def test_long_texts_are_decided_in_a_thread() -> None:
+    assert Desk().quick().places(where, text="x" * 1_000_000) == [False]
+
+
+def test_errors_are_raised_from_both_places() -> None:
+    def fail() -> None:
+        raise KeyError("x")
+
+    desk = Desk()
+    with pytest.raises(KeyError):
+        desk.places(fail)
+    with pytest.raises(KeyError):
+        desk.quick().places(fail)
+
+
+# ---------------------------------------------------------------------------- with whom
+
+
+def test_what_is_asked_in_one_turn_is_decided_together_and_everybody_gets_their_own() -> None:
+    desk = Desk().quick()
+    found = desk.together(*[lambda number=number: number for number in range(40)])
+    assert found == list(range(40))
+    assert desk.batches == [16, 16, 8]
+
+
+def test_nobody_waits_for_company() -> None:
+    desk = Desk().quick()
+    assert desk.places(where, where) == [True, True]
+    assert desk.batches == [1, 1]
+
+
+def test_long_texts_are_not_decided_together() -> None:
+    desk = Desk().quick()
+    desk.together(*[where] * 4, text="x" * 140_000)
+    assert desk.batches == [2, 2]
+
+
+def test_who_cannot_be_decided_fails_alone() -> None:
+    def fail() -> None:
+        raise KeyError("mine")
+
+    found = Desk().quick().together(lambda: 1, fail, lambda: 3)
+    assert found[0::2] == [1, 3]
+    assert isinstance(found[1], KeyError)
+
+
+def test_who_has_left_is_not_decided() -> None:
+    desk = Desk().quick()
+    seen: list[int] = []
+
+    async def run() -> None:
+        tasks = [
+            asyncio.create_task(desk.ask(lambda number=number: seen.append(number)))
+            for number in range(3)
+        ]
+        await asyncio.sleep(0)  # they stand in line
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(run())
+    assert seen == [0, 2]
+
+
+def test_all_may_have_left() -> None:
+    desk = Desk().quick()
+
+    async def run() -> None:
+        task = asyncio.create_task(desk.ask(where))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert desk.places(where) == [True]
+
+
+def test_one_alone_sees_its_own_context_and_several_see_none() -> None:
+    """So that a trace never puts a decision under somebody else's request."""
+    name: ContextVar[str] = ContextVar("name", default="nobody")
+    desk = Desk().quick()
+
+    async def asks(who: str) -> Any:
+        name.set(who)
+        return await desk.ask(name.get)
+
+    async def run(*names: str) -> list[Any]:
+        return await asyncio.gather(*map(asks, names))
+
+    assert asyncio.run(run("ada")) == ["ada"]
+    assert asyncio.run(run("ada", "bob")) == ["nobody", "nobody"]
+
+
+def test_loops_in_several_threads_do_not_meet() -> None:
+    desk = Desk().quick()
+    found: list[list[Any]] = []
+
+    def ask() -> None:
+        for _ in range(50):
+            found.append(desk.together(where, where, where))
+
+    threads = [threading.Thread(target=ask, name=f"loop-{number}") for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 150
+    assert all(len(set(names)) == 1 for names in found)
