@@ -12,7 +12,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-VIEWS = 4  # words, character 3-grams, edges, shape: in this order everywhere
+VIEWS = 4  # words, edges, shape, character 3-grams: in this order everywhere
 
 _WORD = re.compile(rb"[a-z0-9_\x80-\xff]+")
 _OPTION = re.compile(rb"\n[ \t]*\(?[A-Ja-j1-9][.):]")  # a line that opens like "A." or "(b)"
@@ -38,6 +38,7 @@ def _class_table() -> bytes:
 
 
 _CLASS_OF = _class_table()
+_BYTE, _BYTES = np.uint64(8), np.uint64(16)
 
 
 @frozen(eq=False)
@@ -47,7 +48,7 @@ class Features:
     Attributes:
         keys: uint64 (f,), what is hashed.
         weights: float64 (f,), how much it counts.
-        sizes: int (n, VIEWS), how many features each text has in each view.
+        sizes: int (VIEWS, n), how many features each text has in each view.
     """
 
     keys: NDArray[np.uint64]
@@ -67,7 +68,7 @@ class Features:
             raw = text.encode("utf-8", "replace")
             lower = raw.lower() if raw.isascii() else text.lower().encode("utf-8", "replace")
             lower = b" ".join(lower.translate(_ONE_DIGIT).split())  # 1998 and 2010 are both 0000
-            found = [zlib.crc32(word) for word in _WORD.findall(lower)]
+            found = list(map(zlib.crc32, _WORD.findall(lower)))
             ends = _edges(lower, found)
             keys, levels = _shape(raw, len(found))
             words += found
@@ -75,15 +76,14 @@ class Features:
             shapes += keys
             weights += levels
             padded.append(b" " + lower + b" ")
-            sizes.append((len(found), len(lower), len(ends), len(keys)))
-        counts = np.array(sizes, dtype=np.intp).reshape(-1, VIEWS)
-        grams = _trigrams(padded)
-        blocks = [np.array(block, np.uint64) for block in (words, edges, shapes)]
-        plain = np.ones(len(words) + len(grams) + len(edges))
+            sizes.append((len(found), len(ends), len(keys), len(lower)))
+        few = np.array(words + edges + shapes, np.uint64)
+        every = np.ones(len(few) + sum([size[-1] for size in sizes]))
+        every[len(few) - len(shapes) : len(few)] = weights
         return cls(
-            keys=np.concatenate((blocks[0], grams, blocks[1], blocks[2])),
-            weights=np.concatenate((plain, np.array(weights))),
-            sizes=counts,
+            keys=np.concatenate((few, _trigrams(padded))),
+            weights=every,
+            sizes=np.array(sizes, np.intp).reshape(-1, VIEWS).T,
         )
 
 
@@ -102,7 +102,9 @@ def _trigrams(padded: Sequence[bytes]) -> NDArray[np.uint64]:
     """Return the byte 3-grams of all texts at once, without those that straddle two texts."""
     joined = np.frombuffer(b"".join(padded), np.uint8).astype(np.uint64)
     first, second, third = joined[:-2], joined[1:-1], joined[2:]
-    grams: NDArray[np.uint64] = first | second << np.uint64(8) | third << np.uint64(16)
+    grams: NDArray[np.uint64] = first | second << _BYTE | third << _BYTES
+    if len(padded) == 1:
+        return grams
     ends = np.cumsum([len(text) for text in padded[:-1]], dtype=np.intp)
     return np.delete(grams, np.concatenate((ends - 2, ends - 1)))
 
