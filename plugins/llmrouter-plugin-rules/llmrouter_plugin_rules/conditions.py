@@ -93,7 +93,7 @@ class Conditions:
         return (
             (not self.users or query.user in self.users)
             and all(_same(query.facts.get(key), value) for key, value in self.facts.items())
-            and asked.needs.issuperset(self.needs)
+            and (not self.needs or asked.needs.issuperset(self.needs))
             and (self.min_tokens is None or asked.tokens >= self.min_tokens)
             and (self.max_tokens is None or asked.tokens <= self.max_tokens)
             and all(search.search(asked.text) for search in self._searches)

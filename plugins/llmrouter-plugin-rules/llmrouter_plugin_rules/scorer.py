@@ -1,6 +1,9 @@
 """Veto what cannot answer, or may not."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ from llmrouter_core import Model, Query, Scores, hookimpl
 
 from llmrouter_plugin_rules.choosing import chosen, meant
 from llmrouter_plugin_rules.conditions import Asked, Conditions
-from llmrouter_plugin_rules.requests import NEEDS
+from llmrouter_plugin_rules.requests import NEEDS, Need, limit_of, most_tokens_of, needs_of
 
 
 @frozen(kw_only=True, eq=False)
@@ -25,9 +28,28 @@ class Gate(Conditions):
     deny: tuple[str, ...] = field(default=(), validator=meant)
 
     @deny.validator
-    def _says_whom(self, _: "Attribute[Any]", deny: tuple[str, ...]) -> None:
+    def _says_whom(self, _: Attribute[Any], deny: tuple[str, ...]) -> None:
         if not self.allow and not deny:
             raise ValueError("the rule says nothing of who may answer; add: deny = […]")
+
+
+@frozen(kw_only=True, eq=False)
+class _Pool:
+    """What the vetoes need to know of the models of a pool.
+
+    Attributes:
+        models: The pool.
+        windows: Column and context window of each model whose window is known.
+        smallest: The smallest of these windows.
+        lacks: For each need that some models meet, the columns of those that do not.
+        gates: Each rule with the columns that it keeps out.
+    """
+
+    models: Sequence[Model]
+    windows: tuple[tuple[int, int], ...]
+    smallest: int
+    lacks: Mapping[Need, tuple[int, ...]]
+    gates: tuple[tuple[Gate, tuple[int, ...]], ...]
 
 
 @define(eq=False, kw_only=True)
@@ -49,6 +71,7 @@ class RulesScorer:
     context: bool = True
     capabilities: bool = True
     rules: tuple[Gate, ...] = ()
+    _pool: _Pool | None = field(init=False, default=None, repr=False)
 
     @hookimpl
     def score(self, queries: Sequence[Query], models: Sequence[Model]) -> Scores:
@@ -57,30 +80,55 @@ class RulesScorer:
         Raises:
             ConfigError: A rule names a model that is no candidate.
         """
-        windows = np.array([np.inf if m.context is None else m.context for m in models])  # (m,)
+        pool = self._pool
+        if pool is None or pool.models is not models:  # the same at every decision of a router
+            pool = self._pool = self._known(models)
+        values = np.zeros((len(queries), len(models)))
+        for row, query in enumerate(queries):
+            for column in self._never(query, pool):
+                values[row, column] = -math.inf
+        return Scores(self.name, values)
+
+    def _never(self, query: Query, pool: _Pool) -> list[int]:
+        """Return the columns of the models that cannot answer *query*, or may not."""
+        never: list[int] = []
+        asked = Asked(query)
+        if self.context and pool.windows:
+            answer = limit_of(query)
+            if pool.smallest < most_tokens_of(query) + answer:
+                needed = asked.tokens + answer
+                never += [column for column, window in pool.windows if window < needed]
+        if self.capabilities and pool.lacks:
+            for need in needs_of(query):
+                never += pool.lacks.get(need, ())
+        for gate, shut in pool.gates:
+            if gate.hold(asked):
+                never += shut
+        return never
+
+    def _known(self, models: Sequence[Model]) -> _Pool:
+        """Return what the vetoes need to know of *models*."""
+        windows = tuple((n, m.context) for n, m in enumerate(models) if m.context is not None)
         lacks = {
-            need: np.array([need not in model.tags for model in models])  # (m,)
+            need: tuple(n for n, model in enumerate(models) if need not in model.tags)
             for need in NEEDS
             if any(need in model.tags for model in models)
         }
-        gates = [self._shut(place, models) for place in range(len(self.rules))]
-        never = np.zeros((len(queries), len(models)), dtype=bool)  # (n, m)
-        for row, query in zip(never, queries, strict=True):
-            asked = Asked(query)
-            if self.context:
-                row |= windows < asked.tokens + (query.request.limit or 0)
-            if self.capabilities:
-                for need in asked.needs & lacks.keys():
-                    row |= lacks[need]
-            for gate, shut in zip(self.rules, gates, strict=True):
-                if gate.hold(asked):
-                    row |= shut
-        return Scores(self.name, np.where(never, -np.inf, 0.0))
+        return _Pool(
+            models=models,
+            windows=windows,
+            smallest=min((window for _, window in windows), default=0),
+            lacks={need: columns for need, columns in lacks.items() if columns},
+            gates=tuple(
+                (gate, self._shut(place, models)) for place, gate in enumerate(self.rules)
+            ),
+        )
 
-    def _shut(self, place: int, models: Sequence[Model]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return whom the rule at *place* keeps out, (m,)."""
+    def _shut(self, place: int, models: Sequence[Model]) -> tuple[int, ...]:
+        """Return the columns that the rule at *place* keeps out."""
         gate, where = self.rules[place], f"scorer.{self.name}.rules.{place + 1}"
-        shut = np.full(len(models), bool(gate.allow))
-        shut[chosen(gate.allow, models, "pool", f"{where}.allow")] = False
-        shut[chosen(gate.deny, models, "pool", f"{where}.deny")] = True
-        return shut
+        allowed = chosen(gate.allow, models, "pool", f"{where}.allow")
+        denied = chosen(gate.deny, models, "pool", f"{where}.deny")
+        return tuple(
+            n for n in range(len(models)) if n in denied or (gate.allow and n not in allowed)
+        )

@@ -1,14 +1,18 @@
 """What is special about the rules scorer: who cannot answer, or may not, is vetoed."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from llmrouter_core import ConfigError, LLMRouter, Model, NoEligibleModel, Query
+from llmrouter_core import ConfigError, LLMRouter, Model, NoEligibleModel, Payload, Query
 from llmrouter_core.testing import ToySelector
 from llmrouter_plugin_rules import Gate, RulesScorer
+from llmrouter_plugin_rules.conditions import Asked
+from llmrouter_plugin_rules.requests import most_tokens_of, tokens_of
 
 POOL = [
     Model(name="short", context=100, size=1, tags=("tools",)),
@@ -153,3 +157,96 @@ def test_a_sign_of_a_script_without_letters_is_a_token() -> None:
     assert allowed(RulesScorer(), messages=[{"role": "user", "content": "c" * 150}]) == (
         "short blind seeing"
     )
+
+
+WORDS = (
+    st.text(st.characters(codec="utf-8"), max_size=9) | st.just("") | st.text("猫", max_size=40)
+)
+PART = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "image_url", "input_audio"])}, optional={"text": WORDS}
+)
+PLAIN = st.fixed_dictionaries({"messages": st.lists(st.fixed_dictionaries({"content": WORDS}))})
+RICH = st.fixed_dictionaries(
+    {
+        "messages": st.lists(
+            st.fixed_dictionaries(
+                {"content": st.none() | WORDS | st.lists(PART)}, optional={"tool_calls": JSON}
+            ),
+            max_size=4,
+        )
+    },
+    optional={
+        "tools": JSON,
+        "functions": JSON,
+        "tool_choice": st.sampled_from(["none", "auto"]),
+        "response_format": st.fixed_dictionaries(
+            {"type": st.sampled_from(["text", "json_object"])}
+        ),
+        "modalities": st.lists(st.sampled_from(["text", "audio"])),
+        "max_tokens": st.none() | st.integers(-9, 60) | st.just(10**400),
+        "max_completion_tokens": st.integers(0, 60),
+    },
+)
+BODIES = PLAIN | RICH
+MODELS = st.lists(
+    st.tuples(
+        st.none() | st.integers(1, 120), st.sets(st.sampled_from(["vision", "json", "tools", "x"]))
+    ),
+    min_size=1,
+    max_size=4,
+).map(
+    lambda kinds: tuple(
+        Model(name=f"m{n}", context=window, tags=tuple(tags))
+        for n, (window, tags) in enumerate(kinds)
+    )
+)
+
+
+def _plainly(query: Query, models: Sequence[Model]) -> list[float]:
+    """Return what the scorer says, by the letter of its README and without any short cut."""
+    said = Asked(query)
+    needed = tokens_of(query) + (query.request.limit or 0)
+    row = []
+    for model in models:
+        small = model.context is not None and model.context < needed
+        blind = any(
+            need not in model.tags and any(need in other.tags for other in models)
+            for need in said.needs
+        )
+        barred = said.tokens >= 30 and model is models[0]
+        row.append(-np.inf if small or blind or barred else 0.0)
+    return row
+
+
+@example([{"messages": [{}] * 50}], [(Model(name="m0", context=250),)])
+@example([{"messages": [{"content": "", "tool_calls": ["a" * 40]}]}], [(Model(name="m0"),)])
+@given(st.lists(BODIES, min_size=1, max_size=3), st.lists(MODELS, min_size=1, max_size=2))
+def test_the_quick_way_and_the_exact_one_say_the_same(bodies, pools) -> None:
+    """Whether the JSON is known or not, one request or several, one pool after another."""
+    dense = {"ensure_ascii": False, "separators": (",", ":")}
+    encoded = [json.dumps(body, **dense).encode() for body in bodies]
+    queries = [Query(text="hi", payload=Payload(json.loads(body), body)) for body in encoded]
+    queries += [Query(text="hi", payload=body) for body in bodies]
+    scorer = RulesScorer(rules=(Gate(min_tokens=30, deny=("m0",)),))
+
+    for query in queries:
+        assert most_tokens_of(query) >= tokens_of(query)
+    for pool in pools:
+        exact = [_plainly(query, pool) for query in queries]
+        assert scorer.score(queries, pool).values.tolist() == exact
+        assert [scorer.score([q], pool).values[0].tolist() for q in queries] == exact
+
+
+def test_what_surely_fits_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usual request to usual models costs microseconds: its characters are bound enough."""
+    pool = (Model(name="a", context=128_000), Model(name="b"))
+    small = Query(text="hi", payload={"messages": [{"role": "user", "content": "a" * 400}]})
+    large = Query(text="hi", payload={"messages": [{"role": "user", "content": "a" * 600_000}]})
+    counted: list[Query] = []
+    monkeypatch.setattr(
+        "llmrouter_plugin_rules.conditions.tokens_of", lambda q: counted.append(q) or tokens_of(q)
+    )
+    values = RulesScorer().score([small, large], pool).values
+
+    assert counted == [large]
+    assert values.tolist() == [[0.0, 0.0], [-np.inf, 0.0]]
