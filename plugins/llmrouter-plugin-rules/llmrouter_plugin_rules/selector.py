@@ -1,5 +1,7 @@
 """Rank by the first rule that fits."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,9 +29,24 @@ class Rule(Conditions):
     only: bool = field(default=False)
 
     @only.validator
-    def _says_whom(self, _: "Attribute[Any]", only: bool) -> None:
+    def _says_whom(self, _: Attribute[Any], only: bool) -> None:
         if not self.models and (only or self.otherwise is None):
             raise ValueError("the rule says nothing of whom to ask; add: models = […]")
+
+
+@frozen(kw_only=True, eq=False)
+class _Pool:
+    """How a pool is ranked.
+
+    Attributes:
+        models: The pool.
+        rest: Its columns where no rule fits, (m,).
+        rows: Each rule that is not passed over, and how it ranks them, (m,), padded with -1.
+    """
+
+    models: Sequence[Model]
+    rest: Ints
+    rows: tuple[tuple[Rule, Ints], ...]
 
 
 @define(eq=False, kw_only=True)
@@ -47,6 +64,7 @@ class RulesSelector:
 
     rules: tuple[Rule, ...] = ()
     otherwise: Order = "smallest"
+    _pool: _Pool | None = field(init=False, default=None, repr=False)
 
     @hookimpl
     def select(self, queries: Sequence[Query], models: Sequence[Model]) -> Ints:
@@ -55,16 +73,30 @@ class RulesSelector:
         Raises:
             ConfigError: A rule names a model that is no candidate.
         """
-        rows = [self._row(place, models) for place in range(len(self.rules))]
-        rest = np.array(ordered(models, self.otherwise), dtype=np.intp)  # (m,)
-        ranking = np.tile(rest, (len(queries), 1))  # (n, m)
-        for row, query in zip(ranking, queries, strict=True):
-            asked = Asked(query)
-            for rule, columns in zip(self.rules, rows, strict=True):
-                if columns is not None and rule.hold(asked):
-                    row[:] = columns
-                    break
-        return ranking
+        pool = self._pool
+        if pool is None or pool.models is not models:  # the same at every decision of a router
+            pool = self._pool = self._known(models)
+        rows = [self._ranked(query, pool) for query in queries]
+        return np.array(rows, dtype=np.intp).reshape(-1, len(models))
+
+    def _ranked(self, query: Query, pool: _Pool) -> Ints:
+        """Return the ranking for *query*, (m,)."""
+        asked = Asked(query)
+        for rule, columns in pool.rows:
+            if rule.hold(asked):
+                return columns
+        return pool.rest
+
+    def _known(self, models: Sequence[Model]) -> _Pool:
+        """Return how *models* are ranked."""
+        rows = [(rule, self._row(place, models)) for place, rule in enumerate(self.rules)]
+        return _Pool(
+            models=models,
+            rest=np.array(ordered(models, self.otherwise), dtype=np.intp),
+            rows=tuple(
+                (rule, np.array(row, dtype=np.intp)) for rule, row in rows if row is not None
+            ),
+        )
 
     def _row(self, place: int, models: Sequence[Model]) -> list[int] | None:
         """Return how the rule at *place* ranks *models*, (m,); None where it has to be passed."""
