@@ -1,4 +1,7 @@
-"""Load, faults and clients that leave, all at once: the money adds up and nothing is left over."""
+"""More clients than places, of whom some leave while they wait, and a model with faults.
+
+The soak of tests/integration has every fault and another process, but nobody in it waits.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,7 @@ async def client(served: Running, token: str, number: int, found: dict[str, int]
         if leaves:
             await asyncio.sleep(rng.random() * 0.01)
             found["left"] += 1
+            found["waited"] = max(found["waited"], served.gateway.metrics.totals()["waiting"])
         else:
             answer = await reader.read()
             whole = b"[DONE]" in answer if stream else answer.startswith(b"HTTP/1.1 200")
@@ -58,7 +62,7 @@ def test_the_ledger_and_the_records_agree_to_the_last_digit(tmp_path: Path) -> N
     keeper = Keeper(store=store_at(str(tmp_path / "keys.db")))
     router = LLMRouter(CONFIG)
     options = ServerOptions(log=tmp_path / "log", concurrent=8)
-    found = {"right": 0, "told": 0, "silent": 0, "left": 0}
+    found = {"right": 0, "told": 0, "silent": 0, "left": 0, "waited": 0}
 
     async def load() -> None:
         clients = (client(served, token, number, found) for number in range(CLIENTS))
@@ -82,6 +86,7 @@ def test_the_ledger_and_the_records_agree_to_the_last_digit(tmp_path: Path) -> N
     ]
     costs = [json.loads(line)["cost"] for line in lines]
 
+    assert found["waited"] > 0
     assert found["silent"] == 0
     assert found["right"] > 0.5 * CLIENTS * EACH
     assert sum(units(cost) for cost in costs) == balance.spent
