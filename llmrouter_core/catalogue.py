@@ -104,7 +104,8 @@ class Entry:
     def summary(self) -> str:
         """What the distribution says of itself in one line."""
         owner = self._point.dist
-        return str(owner.metadata["Summary"] or "") if owner else ""
+        told = owner.metadata if owner else None  # none where an installation is damaged
+        return str(told["Summary"] or "") if told else ""
 
     def load(self) -> Any:
         """Import and return the object, and check that it is of its kind.

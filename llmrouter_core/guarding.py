@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import define
 
@@ -18,6 +18,8 @@ from llmrouter_core.types import Chunk, Model, Query, Request
 
 if TYPE_CHECKING:
     from llmrouter_core.session import Session
+
+Blame: TypeAlias = Callable[[str], LLMRouterError]
 
 
 @define(eq=False, kw_only=True)
@@ -39,11 +41,20 @@ class Guard:
 
 async def _answer(name: str, call: Call, request: Request) -> AsyncGenerator[Chunk, None]:
     blame = partial(BadResponse, model=name)
+    who = f"the caller of model '{name}'"
     finished = False
-    async with aclosing(_chunks(f"the caller of model '{name}'", call, blame, request)) as chunks:
-        async for chunk in chunks:
-            finished = finished or chunk.finish is not None
-            yield chunk
+    try:
+        async with aclosing(_opened(who, blame, call(request))) as chunks:
+            async for chunk in chunks:
+                if not isinstance(chunk, Chunk):
+                    raise _odd(who, blame, chunk)
+                if chunk.finish is not None:
+                    finished = True
+                yield chunk
+    except LLMRouterError:
+        raise
+    except Exception as error:
+        raise _raised(who, blame, error) from error
     if not finished:
         raise IncompleteStream(
             f"model '{name}' ended its answer without a finish reason", model=name
@@ -51,27 +62,31 @@ async def _answer(name: str, call: Call, request: Request) -> AsyncGenerator[Chu
 
 
 async def _solution(solve: Solve, session: Session, query: Query) -> AsyncGenerator[Chunk, None]:
-    async with aclosing(_chunks("the solver", solve, BadResult, session, query)) as chunks:
-        async for chunk in chunks:
-            yield chunk
-
-
-async def _chunks(
-    who: str, stream: Callable[..., Any], blame: Callable[[str], Exception], *arguments: Any
-) -> AsyncGenerator[Chunk, None]:
-    """Yield what *stream* yields, which must be chunks; any other fault of it is put on *who*."""
+    who = "the solver"
     try:
-        opened = stream(*arguments)
-        if not hasattr(opened, "__aiter__"):
-            getattr(opened, "close", lambda: None)()  # a coroutine would warn that nobody awaited
-            raise blame(f"{who} returned {type(opened).__name__}, expected an async generator")
-        async with aclosing(opened) as chunks:
+        async with aclosing(_opened(who, BadResult, solve(session, query))) as chunks:
             async for chunk in chunks:
                 if not isinstance(chunk, Chunk):
-                    raise blame(f"{who} yielded {type(chunk).__name__}, expected Chunk")
+                    raise _odd(who, BadResult, chunk)
                 yield chunk
     except LLMRouterError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise blame(f"{who} raised {reason}; report it to the plugin's author") from error
+        raise _raised(who, BadResult, error) from error
+
+
+def _opened(who: str, blame: Blame, stream: Any) -> AsyncGenerator[Chunk, None]:
+    """Return *stream*, which must be one of chunks."""
+    if hasattr(stream, "__aiter__"):
+        return stream  # type: ignore[no-any-return]
+    getattr(stream, "close", lambda: None)()  # a coroutine would warn that nobody awaited it
+    raise blame(f"{who} returned {type(stream).__name__}, expected an async generator")
+
+
+def _odd(who: str, blame: Blame, chunk: object) -> LLMRouterError:
+    return blame(f"{who} yielded {type(chunk).__name__}, expected Chunk")
+
+
+def _raised(who: str, blame: Blame, error: Exception) -> LLMRouterError:
+    reason = f"{type(error).__name__}: {error}"
+    return blame(f"{who} raised {reason}; report it to the plugin's author")

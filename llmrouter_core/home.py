@@ -111,10 +111,18 @@ class Home:
             return await coroutine
         return await asyncio.wrap_future(self._send(loop, coroutine))
 
-    async def stream(self, make: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+    def stream(self, make: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
         """Yield here what the generator yields at home; closing early closes it there."""
+        loop = self._loop
+        if loop is not None and loop is _running() and self._settled.is_set():
+            return make()
+        return self._relayed(make)
+
+    async def _relayed(
+        self, make: Callable[[], AsyncGenerator[T, None]]
+    ) -> AsyncGenerator[T, None]:
         loop = await self._reached()
-        if loop is asyncio.get_running_loop():
+        if loop is asyncio.get_running_loop():  # it was called before the loop ran
             async with aclosing(make()) as items:
                 async for item in items:
                     yield item

@@ -197,7 +197,7 @@ class LLMRouter:
         Pass a fresh `session()` to read afterwards which models were asked and what it cost.
         """
         query = Query.of(prompt, user=user, facts=facts or {})
-        return self._home.iterate(lambda: self._chunks(session or self.session(), query))
+        return self._home.iterate(lambda: self._solve(session or self.session(), query))
 
     def astream(
         self,
@@ -209,7 +209,7 @@ class LLMRouter:
     ) -> AsyncGenerator[Chunk, None]:
         """Yield the same as `stream`, asynchronously; read it under `contextlib.aclosing`."""
         query = Query.of(prompt, user=user, facts=facts or {})
-        return self._home.stream(lambda: self._chunks(session or self.session(), query))
+        return self._home.stream(lambda: self._solve(session or self.session(), query))
 
     def session(self) -> Session:
         """Return a session: it records the calls of a `stream`.
@@ -218,15 +218,10 @@ class LLMRouter:
         """
         return Session(self.pipeline, self._pool, self._calls, self.config.router.fallbacks)
 
-    async def _chunks(self, session: Session, query: Query) -> AsyncGenerator[Chunk, None]:
-        async with aclosing(self._solve(session, query)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
     async def _answer(self, query: Query) -> Answer:
         session = self.session()
         texts = []
-        async with aclosing(self._chunks(session, query)) as chunks:
+        async with aclosing(self._solve(session, query)) as chunks:
             async for chunk in chunks:
                 if chunk.kind == "text":
                     texts.append(chunk.text)

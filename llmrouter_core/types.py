@@ -58,7 +58,7 @@ class Model:
         active: Parameters used per token in billions (mixtures of experts); the size by default.
         caller: Name of the `[caller.NAME]` that serves it; None asks each in turn.
         routable: Whether it is a candidate; helpers such as judges are not.
-        tags: Free labels for rules and reports.
+        tags: Free labels for rules and reports; `region:NAME` says where it processes data.
         description: One sentence for people and for routers that read.
     """
 
@@ -74,6 +74,11 @@ class Model:
     routable: bool = True
     tags: tuple[str, ...] = ()
     description: str = ""
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Where it processes data: what its tags `region:NAME` name, nowhere that is known if ()."""
+        return tuple(tag.removeprefix("region:") for tag in self.tags if tag.startswith("region:"))
 
     @property
     def scale(self) -> tuple[float, float, float, str]:
