@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import aiohttp
 import certifi
+from yarl import URL
 
 from llmrouter_plugin_openai.transport import NotConnected, Reach, Unreachable
 
@@ -26,6 +27,7 @@ class AiohttpClient:
 
     def __init__(self, reach: Reach) -> None:
         self._free = asyncio.Semaphore(reach.connections)
+        self._urls: dict[str, URL] = {}  # parsed; a caller has one or two
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=_trust() if reach.secure else False),
             timeout=aiohttp.ClientTimeout(
@@ -44,7 +46,7 @@ class AiohttpClient:
         await self._free.acquire()
         try:
             response = await self._session.post(
-                url, data=data, headers=headers, allow_redirects=False
+                self._parsed(url), data=data, headers=headers, allow_redirects=False
             )
         except BaseException as error:
             self._free.release()
@@ -54,6 +56,12 @@ class AiohttpClient:
                 raise Unreachable(str(error) or type(error).__name__) from error
             raise
         return _Response(response, self._free)
+
+    def _parsed(self, url: str) -> URL:
+        found = self._urls.get(url)
+        if found is None:
+            found = self._urls[url] = URL(url)
+        return found
 
     async def aclose(self) -> None:
         """Close every connection."""

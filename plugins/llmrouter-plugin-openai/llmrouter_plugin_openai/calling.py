@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
@@ -122,6 +122,10 @@ class HttpCaller:
     def _all_keys(self) -> Keys:
         return Keys(self.api_keys or ((self.api_key,) if self.api_key is not None else ()))
 
+    @cached_property
+    def _host(self) -> str:
+        return urlsplit(self.base_url).netloc
+
     # ------------------------------------------------------------------ what a protocol adds
 
     def message(self, place: Place, model: Model, request: Request) -> Message:
@@ -196,8 +200,7 @@ class HttpCaller:
 
         loop = asyncio.get_running_loop()
         client = self._client(loop)
-        host = urlsplit(self.base_url).netloc
-        ends = loop.time() + self.deadline
+        host, ends = self._host, loop.time() + self.deadline
         message = self.message(Place(model.name, host), model, request)
         failures: list[CallError] = []
         for key in self._keys.turns():

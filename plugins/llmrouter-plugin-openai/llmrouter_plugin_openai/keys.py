@@ -29,6 +29,9 @@ class Keys:
         If all of them rest, it is the one that will be ready first: a call says best what is
         wrong.
         """
+        if len(self._due) == 1:
+            yield self._due[0]
+            return
         tried: set[Secret | None] = set()
         while True:
             now = time.monotonic()
