@@ -77,7 +77,7 @@ class Model:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Where it processes data: what its tags `region:NAME` name, nowhere that is known if ()."""
+        """Where it processes data, as its tags `region:NAME` say; nowhere that is known if ()."""
         return tuple(tag.removeprefix("region:") for tag in self.tags if tag.startswith("region:"))
 
     @property

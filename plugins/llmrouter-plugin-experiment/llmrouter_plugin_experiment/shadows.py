@@ -49,6 +49,9 @@ class Shadows:
         answered = next((step for step in reversed(steps) if step.finish), None)
         if self._name not in self._called or answered is None or answered.model == self._name:
             return  # its own answer is no news
+        region = query.facts.get("region")
+        if region is not None and region not in self._called[self._name][0].regions:
+            return  # whoever wants its question processed there means this call as well
         if len(self._tasks) >= self._limit:
             self.dropped += 1
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -39,16 +40,20 @@ class _Pool:
 
     Attributes:
         models: The pool.
+        everyone: Its columns.
         windows: Column and context window of each model whose window is known.
         smallest: The smallest of these windows.
         lacks: For each need that some models meet, the columns of those that do not.
+        outside: For each region that some models are in, the columns of those that are not.
         gates: Each rule with the columns that it keeps out.
     """
 
     models: Sequence[Model]
+    everyone: tuple[int, ...]
     windows: tuple[tuple[int, int], ...]
     smallest: int
     lacks: Mapping[Need, tuple[int, ...]]
+    outside: Mapping[str, tuple[int, ...]]
     gates: tuple[tuple[Gate, tuple[int, ...]], ...]
 
 
@@ -56,7 +61,9 @@ class _Pool:
 class RulesScorer:
     """Score 0 for a model that may answer and -inf for one that cannot or may not.
 
-    The core takes a model with -inf out of every ranking, so this goes with any selector.
+    The core takes a model with -inf out of every ranking, so this goes with any selector. A query
+    with the fact `region` is only for models with the tag `region:…` of it: who says nothing of
+    where it processes data may not answer.
 
     Attributes:
         name: Name of the score.
@@ -101,6 +108,9 @@ class RulesScorer:
         if self.capabilities and pool.lacks:
             for need in needs_of(query):
                 never += pool.lacks.get(need, ())
+        region = query.facts.get("region")
+        if region is not None:
+            never += pool.outside.get(str(region), pool.everyone)
         for gate, shut in pool.gates:
             if gate.hold(asked):
                 never += shut
@@ -114,10 +124,16 @@ class RulesScorer:
             for need in NEEDS
             if any(need in model.tags for model in models)
         }
+        columns, regions = range(len(models)), [model.regions for model in models]
         return _Pool(
             models=models,
+            everyone=tuple(columns),
             windows=windows,
             smallest=min((window for _, window in windows), default=0),
+            outside={
+                region: tuple(n for n in columns if region not in regions[n])
+                for region in chain(*regions)
+            },
             lacks={need: columns for need, columns in lacks.items() if columns},
             gates=tuple(
                 (gate, self._shut(place, models)) for place, gate in enumerate(self.rules)

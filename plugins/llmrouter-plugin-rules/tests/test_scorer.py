@@ -75,6 +75,29 @@ def test_a_picture_anywhere_in_the_messages_needs_vision(kind: str) -> None:
     assert allowed(RulesScorer(), messages=messages, pool=bare) == "one two"
 
 
+def test_a_region_is_for_models_that_say_they_are_in_it() -> None:
+    """Who says nothing of a region may not answer, and no option opens that door."""
+    pool = [
+        Model(name="silent"),
+        Model(name="eu", tags=("region:eu",)),
+        Model(name="both", tags=("x", "region:us", "region:eu")),
+        Model(name="near", tags=("region:eu-west", "eu", "tag:region:eu")),
+    ]
+
+    def left(**facts: Any) -> str:
+        scorer = RulesScorer(context=False, capabilities=False)
+        [row] = scorer.score([Query(text="hi", facts=facts)], pool).values
+        return " ".join(model.name for model, value in zip(pool, row, strict=True) if value == 0)
+
+    assert left() == left(region=None) == "silent eu both near"
+    assert left(region="eu") == "eu both"
+    assert left(region="us") == "both"
+    assert left(region="asia") == left(region="EU") == left(region="") == left(region=["eu"]) == ""
+    router = LLMRouter(models=pool, parts=[RulesScorer(), ToySelector()])
+    with pytest.raises(NoEligibleModel, match="scorer 'allowed' vetoed it"):
+        router.decide("hi", facts={"region": "asia"})
+
+
 def test_every_gate_that_fits_counts() -> None:
     """`allow` keeps nobody else, `deny` takes out, and both can hold at once."""
     scorer = RulesScorer(

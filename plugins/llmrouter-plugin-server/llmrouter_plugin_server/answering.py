@@ -22,7 +22,7 @@ from llmrouter_core import (
 )
 
 from llmrouter_plugin_server.asking import Asking
-from llmrouter_plugin_server.faults import Fault, fault_of, refuse
+from llmrouter_plugin_server.faults import Fault, fault_of
 from llmrouter_plugin_server.generations import Generation
 from llmrouter_plugin_server.leaving import Client
 from llmrouter_plugin_server.notes import (
@@ -94,7 +94,7 @@ class Answer:
         """Answer; a client that leaves ends the call of the model."""
         metrics = self._gateway.metrics
         try:
-            body = await body_of(receive, head, self._gateway.options)
+            body = await body_of(scope, receive, head, self._gateway.options)
             client = Client(scope, receive)
             with client:
                 try:
@@ -120,7 +120,9 @@ class Answer:
         async with gateway.admission:
             with gateway.generations.now as generation:
                 fields = fields_of(body, gateway.options.deepest)
-                wish = self._wish = wish_of(fields, head, generation, gateway.options.deadline)
+                wish = self._wish = wish_of(
+                    fields, head, generation, gateway.options.deadline, self._holder
+                )
                 tongue = self._read(fields, body)
                 query = self._query = query_of(tongue.payload, wish)
                 await self._reserved(generation, tongue, query, wish, send)
@@ -130,13 +132,10 @@ class Answer:
     ) -> None:
         """Answer on a reservation of the key's budget, and settle what it really cost."""
         gateway, holder = self._gateway, self._holder
-        allowed = None if holder is None else holder.models
+        allowed = wish.permit.models
         session = self._session = Asking(
-            generation, gateway.metrics, gateway.options.decision, allowed
+            generation, gateway.metrics, gateway.options.decision, wish.permit
         )
-        if allowed is not None and wish.pinned is not None and wish.pinned not in allowed:
-            message = f"this key may not use model '{wish.pinned}'"
-            raise refuse(403, message, "model_not_allowed", type="permission_error", param="model")
         if holder is None or gateway.keeper is None or not holder.limited:
             await self._timed(generation, session, tongue, query, wish, send)
             return
@@ -194,7 +193,7 @@ class Answer:
             if started or wish.pinned is not None:
                 raise
             session.failed(error)
-        last = session.stream(generation.default, Request(payload=query.payload))
+        last = session.stream(session.default, Request(payload=query.payload))
         async with aclosing(last) as chunks:
             async for chunk in chunks:
                 yield chunk

@@ -21,6 +21,7 @@ from llmrouter_core import (
 
 from llmrouter_plugin_server.generations import Generation
 from llmrouter_plugin_server.metrics import Metrics
+from llmrouter_plugin_server.permitting import ANYONE, Permit
 
 LOGGER = logging.getLogger("llmrouter.server")
 
@@ -38,7 +39,7 @@ class Asking(Session):
         generation: Generation,
         metrics: Metrics,
         seconds: float,
-        allowed: Sequence[str] | None = None,
+        permit: Permit = ANYONE,
     ) -> None:
         plain = generation.router.session()
         super().__init__(plain._pipeline, plain.models, plain._calls, plain.fallbacks)
@@ -47,7 +48,8 @@ class Asking(Session):
         self._generation = generation
         self._metrics = metrics
         self._seconds = seconds
-        self._allowed = None if allowed is None else frozenset(allowed)
+        self._allowed = None if permit.models is None else frozenset(permit.models)
+        self._region = permit.region
 
     async def decide_all(self, queries: Sequence[Query]) -> list[Decision]:
         """Return the decisions; where the router fails or hangs, the default model comes first.
@@ -78,6 +80,21 @@ class Asking(Session):
         reason = str(error) or "no decision in time"
         LOGGER.warning("the router failed (%s), the default model answers", reason[:500])
 
+    @property
+    def default(self) -> Model:
+        """Who answers where the router fails: the server's default model, if it may be asked.
+
+        Raises:
+            NoEligibleModel: Nobody may be asked.
+        """
+        first, allowed = self._generation.default, self._allowed
+        if allowed is None or first.name in allowed:
+            return first
+        for name, model in self._generation.candidates.items():
+            if name in allowed:
+                return model
+        raise NoEligibleModel("this key may use none of the models that there are")
+
     def _default(self, query: Query) -> Decision:
         first = self._generation.default
         rest = [m for m in self._generation.candidates.values() if m is not first]
@@ -85,27 +102,32 @@ class Asking(Session):
         return Decision(query=query, ranking=(first, *rest), models=pool, scores={})
 
     def _permitted(self, decision: Decision) -> Decision:
-        """Return *decision* with only the models that the key may use."""
+        """Return *decision* with only the models that the request may use."""
         allowed = self._allowed or frozenset()
         ranking = tuple(model for model in decision.ranking if model.name in allowed)
         if not ranking:
-            raise NoEligibleModel("this key may use none of the models worth asking")
+            raise NoEligibleModel("this request may use none of the models worth asking")
         if len(ranking) == len(decision.ranking):
             return decision
         kept = {model.name for model in ranking}
-        barred = {m.name: "the key may not use it" for m in decision.ranking if m.name not in kept}
+        why = "this request may not use it"
+        barred = {m.name: why for m in decision.ranking if m.name not in kept}
         return evolve(decision, ranking=ranking, excluded={**decision.excluded, **barred})
 
     def stream(self, model: Model | str, request: Request) -> AsyncGenerator[Chunk, None]:
         """Yield *model*'s chunks.
 
         Raises:
-            Refused: The key may not use it.
+            Refused: The request may not use it.
         """
         name = model if isinstance(model, str) else model.name
         # Helpers such as judges are the router's own, not the client's choice.
         barred = self._allowed is not None and name not in self._allowed
         if barred and name in self._generation.candidates:
-            raise Refused(f"this key may not use model '{name}'", model=name, status=403)
+            raise Refused(f"this request may not use model '{name}'", model=name, status=403)
+        found = self.models.get(name)  # where a request may be processed binds helpers as well
+        if self._region is not None and found and self._region not in found.regions:
+            why = f"model '{name}' is not in region '{self._region}'"
+            raise Refused(why, model=name, status=403)
         self.asked = name
         return super().stream(model, request)

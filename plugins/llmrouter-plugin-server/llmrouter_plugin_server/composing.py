@@ -82,4 +82,7 @@ def _differ(models: Iterable[Model]) -> bool:
     Where nothing is, nobody can be vetoed, and looking at each request would be for nothing.
     """
     routable = [model for model in models if model.routable]
-    return any(model.context is not None or set(NEEDS) & set(model.tags) for model in routable)
+    return any(
+        model.context is not None or model.regions or set(NEEDS) & set(model.tags)
+        for model in routable
+    )

@@ -10,6 +10,9 @@ TRADEOFF = b"x-llmrouter-tradeoff"
 CONVERSATION = b"x-llmrouter-conversation"
 """Which conversation the request belongs to."""
 
+REGION = b"x-llmrouter-region"
+"""Where the request may be processed: by models with the tag `region:NAME` only."""
+
 TIMEOUT = b"x-llmrouter-timeout"
 """Seconds this request may take, at most the server's own deadline."""
 

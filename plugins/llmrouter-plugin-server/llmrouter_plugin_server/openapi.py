@@ -19,6 +19,7 @@ _NOTE = {
     "properties": {
         "tradeoff": {**_SHARE, "description": "0 is quality first, 1 is cost first"},
         "conversation": {**_TEXT, "maxLength": 256},
+        "region": {**_TEXT, "maxLength": 64, "description": "Where it may be processed"},
     },
 }
 _MODEL = {**_TEXT, "description": "auto, auto:cheap, auto:best, or a model of the pool"}

@@ -84,9 +84,12 @@ async def models(gateway: Gateway, scope: Scope, receive: Receive, send: Send, h
     """List the virtual models and the pool, or one of them."""
     generation = gateway.generations.now
     holder = scope.get("llmrouter.holder")
-    allowed = None if holder is None else holder.models
     listed = [*generation.virtual]
-    listed += [n for n in generation.candidates if allowed is None or n in allowed]
+    listed += [
+        name
+        for name, model in generation.candidates.items()
+        if holder is None or holder.permits(model)
+    ]
     found = [
         {"id": name, "object": "model", "created": int(gateway.metrics.since), "owned_by": _OWNER}
         for name in listed
@@ -104,19 +107,19 @@ async def models(gateway: Gateway, scope: Scope, receive: Receive, send: Send, h
 
 async def route(gateway: Gateway, scope: Scope, receive: Receive, send: Send, head: Head) -> None:
     """Decide, and send nothing to any model."""
-    body = await body_of(receive, head, gateway.options)
+    body = await body_of(scope, receive, head, gateway.options)
     fields = fields_of(body, gateway.options.deepest)
     with gateway.generations.now as generation:
-        wish = wish_of(fields, head, generation, gateway.options.deadline)
+        wish = wish_of(
+            fields, head, generation, gateway.options.deadline, scope.get("llmrouter.holder")
+        )
         if wish.pinned is not None:
             raise refuse(
                 400, "nothing is decided for a pinned model; ask for 'auto'", param="model"
             )
         fields.pop(names.FIELD, None)
         query = query_of(fields.get("query", fields), wish)
-        holder = scope.get("llmrouter.holder")
-        allowed = None if holder is None else holder.models
-        session = Asking(generation, gateway.metrics, gateway.options.decision, allowed)
+        session = Asking(generation, gateway.metrics, gateway.options.decision, wish.permit)
         decision = await session.decide(query)
     said = decision.explain()
     del said["query"]
@@ -128,7 +131,7 @@ async def feedback(
     gateway: Gateway, scope: Scope, receive: Receive, send: Send, head: Head
 ) -> None:
     """Keep how good an answer was."""
-    body = await body_of(receive, head, gateway.options)
+    body = await body_of(scope, receive, head, gateway.options)
     fields = fields_of(body, gateway.options.deepest)
     identifier, reward = fields.get("id"), fields.get("reward")
     if not isinstance(identifier, str) or not 0 < len(identifier) <= 64:
@@ -153,7 +156,7 @@ async def embeddings(
     gateway: Gateway, scope: Scope, receive: Receive, send: Send, head: Head
 ) -> None:
     """Embed by the router's own embedder."""
-    body = await body_of(receive, head, gateway.options)
+    body = await body_of(scope, receive, head, gateway.options)
     fields = fields_of(body, gateway.options.deepest)
     inputs = fields.get("input")
     texts = [inputs] if isinstance(inputs, str) else inputs
@@ -201,7 +204,7 @@ async def count_tokens(
     """Say roughly how many tokens a request for messages has."""
     from llmrouter_plugin_server.protocols.messages import count_of
 
-    body = await body_of(receive, head, gateway.options)
+    body = await body_of(scope, receive, head, gateway.options)
     fields = fields_of(body, gateway.options.deepest)
     try:
         tokens = count_of(fields)

@@ -1,11 +1,11 @@
-"""What a request wishes for beside the answer: which model, which knob, how long."""
+"""What a request wishes for beside the answer: which model, which knob, where, how long."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from llmrouter_core import Query
@@ -13,6 +13,10 @@ from llmrouter_core import Query
 from llmrouter_plugin_server import names
 from llmrouter_plugin_server.faults import refuse
 from llmrouter_plugin_server.generations import Generation
+from llmrouter_plugin_server.permitting import ANYONE, Permit, check_pinned, permit_of
+
+if TYPE_CHECKING:
+    from llmrouter_plugin_server.keeping import Holder
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]*)?")
 _LONGEST = 256  # characters of a user's or a conversation's name
@@ -24,13 +28,15 @@ class Wish:
 
     Attributes:
         pinned: The model that was asked for by name; None lets the router choose.
-        facts: What parts may read: `tradeoff`, `conversation`, `traceparent`.
+        facts: What parts may read: `tradeoff`, `conversation`, `region`, `traceparent`.
         seconds: How long it may take.
+        permit: Whom it may ask.
     """
 
     pinned: str | None
     facts: Mapping[str, Any]
     seconds: float
+    permit: Permit = ANYONE
 
 
 def wish_of(
@@ -38,6 +44,7 @@ def wish_of(
     head: Mapping[bytes, bytes],
     generation: Generation,
     deadline: float,
+    holder: Holder | None = None,
 ) -> Wish:
     """Return what a request wishes for.
 
@@ -46,9 +53,11 @@ def wish_of(
         head: Its headers.
         generation: The router that serves.
         deadline: The most seconds it may take.
+        holder: Whose key it has; None where no keys are needed.
 
     Raises:
-        Refusal: A wish is not what it must be, or there is no such model.
+        Refusal: A wish is not what it must be or not for this key, or there is no such model.
+        NoEligibleModel: No model that it may use is in the region.
     """
     own = fields.get(names.FIELD)
     if own is None:
@@ -68,6 +77,11 @@ def wish_of(
         shown = f"'{asked:.80}'" if isinstance(asked, str) else "that is not a text"
         message = f"there is no model {shown}; GET /v1/models lists them"
         raise refuse(404, message, "model_not_found", param="model")
+    permit = permit_of(own.get("region"), head, generation.candidates, holder)
+    if pinned is not None:
+        check_pinned(generation.candidates[pinned], permit, holder)
+    if permit.region is not None:
+        facts["region"] = permit.region
     tradeoff = own.get("tradeoff")
     if tradeoff is None and names.TRADEOFF in head:
         tradeoff = _number(head[names.TRADEOFF])
@@ -84,7 +98,7 @@ def wish_of(
     trace = head.get(names.TRACEPARENT)
     if trace is not None and len(trace) <= _LONGEST and _TRACEPARENT.fullmatch(trace):
         facts["traceparent"] = trace.decode("ascii")  # a malformed one is to be ignored
-    return Wish(pinned, facts, _seconds(head.get(names.TIMEOUT), deadline))
+    return Wish(pinned, facts, _seconds(head.get(names.TIMEOUT), deadline), permit)
 
 
 def query_of(prompt: Any, wish: Wish) -> Query:

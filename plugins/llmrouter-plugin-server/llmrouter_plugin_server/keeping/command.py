@@ -18,6 +18,7 @@ from llmrouter_plugin_server.keeping.amounts import LARGEST, UNITS
 from llmrouter_plugin_server.keeping.limits import Bounds, Charge, Limits, key_account
 from llmrouter_plugin_server.keeping.records import Record, new
 from llmrouter_plugin_server.keeping.store import Balance, Store
+from llmrouter_plugin_server.permitting import NAME as REGION
 
 T = TypeVar("T")
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -66,26 +67,37 @@ def keys() -> None:
     epilog=example(
         "llmrouter keys add ada --dollars-per-day 5 --calls-per-minute 60",
         "llmrouter keys add shop --model small --user-dollars-per-day 0.10",
+        "llmrouter keys add berlin --region eu",
     )
 )
 @click.argument("name")
 @click.option(
     "--model", "models", multiple=True, help="A model it may use; several times.  [default: all]"
 )
+@click.option("--region", help="Only models with the tag region:… of it may answer.")
 @_bounds
 @_store
 @_json
-def add(name: str, models: tuple[str, ...], store: str, json_: bool, **bounds: Any) -> None:
+def add(
+    name: str,
+    models: tuple[str, ...],
+    region: str | None,
+    store: str,
+    json_: bool,
+    **bounds: Any,
+) -> None:
     """Make a key and print it, once: only a digest of it is kept."""
     if not _NAME.fullmatch(name):
         raise Misuse(
             "a name is 1 to 64 letters, digits, '.', '_', '@' and '-', and begins with a letter "
             "or a digit @ NAME"
         )
+    if region is not None and not REGION.fullmatch(region):
+        raise Misuse("a region is 1 to 64 letters, digits, '.', '_' and '-' @ --region")
     users = {key.removeprefix("user_"): v for key, v in bounds.items() if key.startswith("user_")}
     own = {key: value for key, value in bounds.items() if not key.startswith("user_")}
     limits = Limits(key=Bounds(**own), user=Bounds(**users))
-    record, token = new(name, models=models or None, limits=limits)
+    record, token = new(name, models=models or None, region=region, limits=limits)
     _with(store, lambda opened: opened.add(record))
     if json_:
         as_json({**_shown(record, Balance()), "key": token})
@@ -114,13 +126,14 @@ def list_(store: str, json_: bool) -> None:
     if not rows:
         say("there are no keys; make one: llmrouter keys add NAME")
         return
-    table = grid("name", "id", "state", "models", "limits", "spent", "calls")
+    table = grid("name", "id", "state", "models", "region", "limits", "spent", "calls")
     for row in rows:
         table.add_row(
             row["name"],
             row["id"],
             "valid" if row["revoked"] is None else f"revoked {row['revoked'][:10]}",
             "all" if row["models"] is None else ", ".join(row["models"]),
+            row["region"] or "any",
             _limits(row["limits"]),
             f"${row['spent']:,.6g}" if row["limits"] else "-",
             f"{row['calls']:,}" if row["limits"] else "-",
@@ -161,6 +174,7 @@ def _shown(record: Record, balance: Balance) -> dict[str, Any]:
         "made": _date(record.made),
         "revoked": None if record.revoked is None else _date(record.revoked),
         "models": None if record.models is None else list(record.models),
+        "region": record.region,
         "limits": limits,
         "spent": balance.spent / UNITS,
         "reserved": balance.reserved / UNITS,

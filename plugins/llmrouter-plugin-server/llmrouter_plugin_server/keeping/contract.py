@@ -48,7 +48,7 @@ def _why(refused: Refusal | None) -> str | None:
 async def a_key_is_found_by_its_digest_alone(store: Store, forward: Forward) -> None:
     """All of it comes back, and nothing comes for another digest."""
     limits = Limits(key=Bounds(dollars=0.1, calls_at_once=3), user=Bounds(calls_per_day=7))
-    record, _ = new("ada", models=["small", "large"], limits=limits)
+    record, _ = new("ada", models=["small", "large"], region="eu", limits=limits)
     await store.add(record)
 
     assert await store.find(record.digest) == record

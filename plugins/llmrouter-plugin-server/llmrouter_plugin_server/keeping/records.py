@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import field, frozen
+from llmrouter_core import Model
 
 from llmrouter_plugin_server.keeping.limits import (
     NO_LIMITS,
@@ -29,6 +30,7 @@ class Record:
         name: Unique among the keys that are valid.
         digest: SHA-256 of its token.
         models: Names of the models it may use; None for all.
+        region: Where its requests may be processed; None for anywhere.
         limits: What it may spend.
         made: When, in seconds of the Unix time.
         revoked: When it ceased to be valid; None while it is.
@@ -38,6 +40,7 @@ class Record:
     name: str
     digest: bytes = field(repr=False)
     models: tuple[str, ...] | None = None
+    region: str | None = None
     limits: Limits = NO_LIMITS
     made: float = 0.0
     revoked: float | None = None
@@ -45,7 +48,12 @@ class Record:
     def table(self) -> dict[str, Any]:
         """Return what a store keeps beside id, name, digest and revocation."""
         models = None if self.models is None else list(self.models)
-        return {"models": models, "limits": self.limits.table(), "made": self.made}
+        return {
+            "models": models,
+            "region": self.region,
+            "limits": self.limits.table(),
+            "made": self.made,
+        }
 
     def text(self) -> str:
         """Return `table` as JSON."""
@@ -61,13 +69,18 @@ def record_of(key: str, name: str, digest: bytes, revoked: float | None, text: s
         digest=digest,
         revoked=revoked,
         models=None if table["models"] is None else tuple(table["models"]),
+        region=table.get("region"),  # which older stores do not have
         limits=limits_of(table["limits"]),
         made=table["made"],
     )
 
 
 def new(
-    name: str, *, models: Iterable[str] | None = None, limits: Limits | None = None
+    name: str,
+    *,
+    models: Iterable[str] | None = None,
+    region: str | None = None,
+    limits: Limits | None = None,
 ) -> tuple[Record, str]:
     """Return the record of a new key and its token, which nothing else will ever know."""
     token = issue()
@@ -77,6 +90,7 @@ def new(
         name=name,
         digest=found,
         models=None if models is None else tuple(models),
+        region=region,
         limits=limits or NO_LIMITS,
         made=time.time(),
     )
@@ -91,12 +105,14 @@ class Holder:
         name: Of the key.
         id: Of the key; empty for the anonymous holder.
         models: Names of the models it may use; None for all.
+        region: Where its requests may be processed; None for anywhere.
         limits: What it may spend.
     """
 
     name: str
     id: str = ""
     models: tuple[str, ...] | None = None
+    region: str | None = None
     limits: Limits = NO_LIMITS
     limited: bool = field(init=False, repr=False)
     _own: tuple[Charge, ...] = field(init=False, repr=False, eq=False)
@@ -109,8 +125,13 @@ class Holder:
         object.__setattr__(self, "_own", own)
 
     def allows(self, model: str) -> bool:
-        """Return whether it may use *model*."""
+        """Return whether it may use *model*, if that is in its region."""
         return self.models is None or model in self.models
+
+    def permits(self, model: Model) -> bool:
+        """Return whether it may use *model*."""
+        inside = self.region is None or self.region in model.regions
+        return inside and self.allows(model.name)
 
     def charges(self, user: str | None) -> tuple[Charge, ...]:
         """Return every account that a call for *user* is booked on, with its limits."""
@@ -121,4 +142,10 @@ class Holder:
 
 def holder_of(record: Record) -> Holder:
     """Return the holder of a key."""
-    return Holder(name=record.name, id=record.id, models=record.models, limits=record.limits)
+    return Holder(
+        name=record.name,
+        id=record.id,
+        models=record.models,
+        region=record.region,
+        limits=record.limits,
+    )
