@@ -7,7 +7,8 @@ from llmrouter_core.testing.collecting import conformance
 from llmrouter_core.testing.recording import RecordingSession
 from llmrouter_core.testing.toys import (
     EchoCaller,
-    FlakyCaller,
+    ScriptedCaller,
+    StoppedClock,
     ToyEmbedder,
     ToyScorer,
     ToySelector,
@@ -18,8 +19,9 @@ from llmrouter_core.testing.toys import (
 
 __all__ = [
     "EchoCaller",
-    "FlakyCaller",
     "RecordingSession",
+    "ScriptedCaller",
+    "StoppedClock",
     "ToyEmbedder",
     "ToyScorer",
     "ToySelector",

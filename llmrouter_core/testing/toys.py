@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from functools import partial
+from math import inf
 from zlib import crc32
 
 import numpy as np
 from attrs import define, field, validators
 
-from llmrouter_core.errors import CallError
 from llmrouter_core.hooks import Call, hookimpl
 from llmrouter_core.training import Dataset
 from llmrouter_core.types import (
@@ -203,37 +204,66 @@ class EchoCaller:
             self.closed += 1
 
 
-@define(eq=False, kw_only=True)
-class FlakyCaller:
-    """Raise the given errors, one a call, then echo.
+Step = str | float | Exception
+Act = Step | tuple[Step, ...]
+
+
+@define(eq=False)
+class ScriptedCaller:
+    """Play one act a call, and the last act for good.
+
+    An act is a step or a tuple of steps: a text is said, an error is raised, a number is seconds
+    that pass, for ever where it is infinite. After a text at its end the answer is finished; an
+    act that ends with a number breaks off without a finish reason.
 
     Attributes:
-        name: Name of the caller; it serves models that name no other.
-        errors: What the first calls raise.
-        words: How many chunks a failing call sends before it raises.
-        calls: How many calls were made.
+        acts: What is played, for all calls or for those of each model; a model without acts says
+            the request's text. Acts that were played are taken out.
+        name: Name of the caller; it serves models that name no other. None serves every model.
+        asked: Identifiers of the models that were asked, oldest first.
+        closed: How many streams ended or were closed.
     """
 
-    name: str = "toy"
-    errors: Sequence[CallError] = ()
-    words: int = 0
-    calls: int = field(init=False, default=0)
+    acts: list[Act] | dict[str, list[Act]] = field(factory=list)
+    name: str | None = None
+    asked: list[str] = field(init=False, factory=list)
+    closed: int = field(init=False, default=0)
 
     @hookimpl
     def call(self, model: Model) -> Call | None:
-        """Return the flaky echo, or None for a model of another caller."""
-        if model.caller not in (None, self.name):
+        """Return what plays, or None for a model of another caller."""
+        if self.name is not None and model.caller not in (None, self.name):
             return None
-        steady = EchoCaller(name=self.name)._stream
+        return partial(self._play, model)
 
-        async def stream(request: Request) -> AsyncGenerator[Chunk, None]:
-            self.calls += 1
-            if self.calls <= len(self.errors):
-                for _ in range(self.words):
-                    yield Chunk(text="well, ")
-                raise self.errors[self.calls - 1]
-            async with aclosing(steady(request)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+    async def _play(self, model: Model, request: Request) -> AsyncGenerator[Chunk, None]:
+        self.asked.append(model.id)
+        step: Step = 0.0
+        try:
+            for step in self._next(model, request):
+                if isinstance(step, str):
+                    yield Chunk(text=step)
+                elif isinstance(step, Exception):
+                    raise step
+                else:
+                    await (asyncio.Event().wait() if step == inf else asyncio.sleep(step))
+            if isinstance(step, str):
+                yield Chunk(finish="stop")
+        finally:
+            self.closed += 1
 
-        return stream
+    def _next(self, model: Model, request: Request) -> tuple[Step, ...]:
+        acts = self.acts.get(model.name, []) if isinstance(self.acts, dict) else self.acts
+        act = request.text if not acts else acts.pop(0) if len(acts) > 1 else acts[0]
+        return act if isinstance(act, tuple) else (act,)
+
+
+@define(eq=False)
+class StoppedClock:
+    """Seconds that pass only by `now +=`; called, it tells them, as `time.monotonic` does."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        """Return the seconds."""
+        return self.now

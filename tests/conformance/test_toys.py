@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from math import inf
 
 import numpy as np
 import pytest
 
-from llmrouter_core import LLMRouter, Query, RateLimited, Unavailable
+from llmrouter_core import LLMRouter, Model, Query, RateLimited, Unavailable
 from llmrouter_core.solving import SingleShot
 from llmrouter_core.testing import (
     EchoCaller,
-    FlakyCaller,
     RecordingSession,
+    ScriptedCaller,
+    StoppedClock,
     ToyEmbedder,
     ToyScorer,
     ToySelector,
@@ -91,24 +93,70 @@ def test_the_echo_counts_what_it_opened_and_closed() -> None:
     assert [request.text for request in caller.requests] == ["hi"]
 
 
-def test_the_flaky_caller_raises_in_order_and_then_answers() -> None:
-    """Each call takes one error, after as many words as asked for."""
-    caller = FlakyCaller(errors=[RateLimited("slow down"), Unavailable("down")], words=1)
+def said(caller: ScriptedCaller, model: Model) -> tuple[str, str | None]:
+    """Return the text and the finish reason of a call."""
+
+    async def ask() -> tuple[str, str | None]:
+        chunks = []
+        async with aclosing(caller.call(model)(Query(text="hi there").request)) as stream:
+            async for chunk in stream:
+                chunks.append(chunk)
+        return "".join(c.text for c in chunks), chunks[-1].finish if chunks else None
+
+    return asyncio.run(ask())
+
+
+def test_the_scripted_caller_plays_act_by_act_and_the_last_for_good() -> None:
+    """Errors before and after a word, an answer that breaks off, and whole ones."""
+    down, cut = RateLimited("slow down"), Unavailable("cut")
+    caller = ScriptedCaller([down, ("well, ", cut), ("a", "b", 0.0), ("a", 0.001, "b"), "yes"])
     [model, *_] = toy_models()
 
-    async def ask() -> str:
-        texts = []
-        async with aclosing(caller.call(model)(Query(text="hi there").request)) as chunks:
-            async for chunk in chunks:
-                texts.append(chunk.text)
-        return "".join(texts)
+    for error in (down, cut):
+        with pytest.raises(type(error)) as raised:
+            said(caller, model)
+        assert raised.value is error
+    assert said(caller, model) == ("ab", None)
+    assert said(caller, model) == ("ab", "stop")
+    assert [said(caller, model) for _ in range(2)] == [("yes", "stop")] * 2
+    assert (caller.asked, caller.closed) == (["small"] * 6, 6)
 
-    with pytest.raises(RateLimited, match="slow down"):
-        asyncio.run(ask())
-    with pytest.raises(Unavailable, match="down"):
-        asyncio.run(ask())
-    assert asyncio.run(ask()) == "hi there"
-    assert caller.calls == 3
+
+def test_each_model_may_have_its_own_script() -> None:
+    """One without a script echoes, and one of another caller is not served."""
+    small, maths, _ = toy_models()
+    caller = ScriptedCaller({"small": ["a", "b"]}, name="toy")
+
+    assert said(caller, small) == ("a", "stop")
+    assert said(caller, maths) == ("hi there", "stop")
+    assert said(caller, small) == ("b", "stop")
+    assert caller.call(Model(name="x", caller="toy")) is not None
+    assert caller.call(Model(name="x", caller="other")) is None
+    assert ScriptedCaller().call(Model(name="x", caller="other")) is not None
+
+
+def test_infinite_seconds_last_until_the_stream_is_closed() -> None:
+    """As of a provider that has fallen silent."""
+    caller = ScriptedCaller([("well", inf)])
+    [model, *_] = toy_models()
+
+    async def wait() -> None:
+        async with aclosing(caller.call(model)(Query(text="hi").request)) as chunks:
+            assert (await anext(chunks)).text == "well"
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(chunks), 0.02)
+        assert caller.closed == 1
+
+    asyncio.run(wait())
+
+
+def test_a_stopped_clock_stands_still() -> None:
+    """Until it is told to move."""
+    clock = StoppedClock()
+    before = clock()
+    clock.now += 5.0
+
+    assert clock() == before + 5.0
 
 
 def test_the_recording_session_notes_verbs_calls_and_strangers() -> None:

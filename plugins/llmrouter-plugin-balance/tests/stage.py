@@ -1,58 +1,31 @@
-"""Deployments that play what they are given, and a clock that stands still."""
+"""Deployments that play what they are given."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from attrs import define, field
 from llmrouter_core import Call, Chunk, LLMRouter, Model, Request, hookimpl
+from llmrouter_core.testing import ScriptedCaller
 from llmrouter_plugin_balance import BalanceCaller
 from llmrouter_plugin_smallest_llm import SmallestLlmSelector
 
-Act = Exception | str | None
 
+class Deployment(ScriptedCaller):
+    """A caller that says its name or plays acts, only while it is open, for what it serves."""
 
-@define(eq=False)
-class Clock:
-    """Seconds that pass only by `now +=`."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@define(eq=False)
-class Deployment:
-    """A caller that plays one act per call; the last act repeats.
-
-    An error is raised before a word, `cut` after one, `hang` never ends, None is an answer. It
-    answers only while it is open, for the models it serves, and by its own name.
-    """
-
-    name: str
-    acts: list[Act] = field(factory=lambda: [None])
-    serves: tuple[str, ...] | None = None
-    asked: list[str] = field(factory=list)
-    opened: int = 0
+    def __init__(self, name: str, acts: Sequence[Any] = (), serves: tuple[str, ...] = ()) -> None:
+        super().__init__(list(acts) or [name], name)
+        self.serves, self.opened = serves, 0
 
     @hookimpl
     def call(self, model: Model) -> Call | None:
-        if model.caller is not None or (self.serves and model.name not in self.serves):
+        play = super().call(model)
+        if play is None or (self.serves and model.name not in self.serves):
             return None
 
-        async def answer(request: Request) -> AsyncGenerator[Chunk, None]:
+        def answer(request: Request) -> AsyncGenerator[Chunk, None]:
             assert self.opened == 1
-            self.asked.append(model.id)
-            act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
-            if isinstance(act, Exception):
-                raise act
-            yield Chunk(text=self.name)
-            if act == "hang":
-                await asyncio.Event().wait()
-            if act != "cut":
-                yield Chunk(finish="stop")
+            return play(request)
 
         return answer
 

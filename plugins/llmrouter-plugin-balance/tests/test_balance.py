@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import aclosing
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -19,20 +20,21 @@ from llmrouter_core import (
     Refused,
     Unavailable,
 )
+from llmrouter_core.testing import StoppedClock
 from llmrouter_plugin_balance import BalanceCaller
 from llmrouter_plugin_balance.turns import Member, Seat, Turns
 from llmrouter_plugin_breaker import Circuit, Limits, circuit
 from llmrouter_plugin_retry import RetryExtension
 
-from .stage import Clock, Deployment, router
+from .stage import Deployment, router
 
 DOWN = Unavailable("503 down", status=503)
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
     """Stop the clock that every circuit reads."""
-    stopped = Clock()
+    stopped = StoppedClock()
     monkeypatch.setattr(circuit, "monotonic", stopped)
     return stopped
 
@@ -54,7 +56,7 @@ def test_equals_take_turns() -> None:
 
 def test_the_least_busy_is_asked() -> None:
     """Who hangs keeps its calls, so everybody else goes elsewhere; what ends is counted off."""
-    east, west = Deployment("east", ["hang", "hang", None]), Deployment("west")
+    east, west = Deployment("east", [("east", inf), ("east", inf), "east"]), Deployment("west")
     built, balance = router(east, west)
 
     async def ask() -> None:
@@ -82,7 +84,7 @@ def test_turns_follow_the_weights() -> None:
 
 def test_busy_members_are_compared_by_their_weight() -> None:
     """Eight calls at once: six for the one that takes three times as much."""
-    east, west = Deployment("east", ["hang"]), Deployment("west", ["hang"])
+    east, west = Deployment("east", [("east", inf)]), Deployment("west", [("west", inf)])
     built, balance = router(east, west, weights={"east": 3.0})
 
     async def ask() -> None:
@@ -99,9 +101,9 @@ def test_busy_members_are_compared_by_their_weight() -> None:
     asyncio.run(ask())
 
 
-def test_who_comes_back_gets_its_share_and_no_more(clock: Clock) -> None:
+def test_who_comes_back_gets_its_share_and_no_more(clock: StoppedClock) -> None:
     """A member that rested for a hundred calls is not asked a hundred times in a row."""
-    east, west = Deployment("east", [DOWN, None]), Deployment("west")
+    east, west = Deployment("east", [DOWN, "east"]), Deployment("west")
     built, _ = router(east, west, failures=1)
     with built:
         for _ in range(101):
@@ -167,7 +169,7 @@ def test_a_bug_of_a_member_is_no_fault_of_its_deployment() -> None:
 
 def test_after_a_word_nothing_is_taken_back() -> None:
     """The fault is raised, and counts."""
-    east, west = Deployment("east", ["cut"]), Deployment("west")
+    east, west = Deployment("east", [("east", 0.0)]), Deployment("west")
     built, balance = router(east, west, failures=1)
     with built, pytest.raises(IncompleteStream, match="member 'east' ended its answer without"):
         built.route("hi")
@@ -201,9 +203,9 @@ def test_a_lone_member_fails_as_it_is() -> None:
 # ---------------------------------------------------------------------------- resting
 
 
-def test_a_failing_member_rests_and_comes_back_by_one_call(clock: Clock) -> None:
+def test_a_failing_member_rests_and_comes_back_by_one_call(clock: StoppedClock) -> None:
     """Of a hundred calls five are asked twice; after the rest one more, then all is well."""
-    east, west = Deployment("east", [*[DOWN] * 6, None]), Deployment("west")
+    east, west = Deployment("east", [*[DOWN] * 6, "east"]), Deployment("west")
     built, balance = router(east, west)
     with built:
         assert [built.route("hi").text for _ in range(100)] == ["west"] * 100
@@ -219,9 +221,9 @@ def test_a_failing_member_rests_and_comes_back_by_one_call(clock: Clock) -> None
     assert balance.states == {"east/small": "closed", "west/small": "closed"}
 
 
-def test_a_word_lets_the_next_call_find_out_too(clock: Clock) -> None:
+def test_a_word_lets_the_next_call_find_out_too(clock: StoppedClock) -> None:
     """A member that is back and talks is asked by others before its first answer ends."""
-    east = Deployment("east", [DOWN, "hang", None])
+    east = Deployment("east", [DOWN, ("east", inf), "east"])
     built, balance = router(east, failures=1)
 
     async def ask() -> None:
@@ -237,9 +239,9 @@ def test_a_word_lets_the_next_call_find_out_too(clock: Clock) -> None:
     asyncio.run(ask())
 
 
-def test_whoever_has_the_whole_answer_may_leave(clock: Clock) -> None:
+def test_whoever_has_the_whole_answer_may_leave(clock: StoppedClock) -> None:
     """It shows a member that is well again."""
-    built, balance = router(Deployment("east", [DOWN, None]), failures=1)
+    built, balance = router(Deployment("east", [DOWN, "east"]), failures=1)
 
     async def ask() -> None:
         async with built:
@@ -255,11 +257,11 @@ def test_whoever_has_the_whole_answer_may_leave(clock: Clock) -> None:
     asyncio.run(ask())
 
 
-def test_a_rate_limit_rests_one_model_of_one_member(clock: Clock) -> None:
+def test_a_rate_limit_rests_one_model_of_one_member(clock: StoppedClock) -> None:
     """The other models of the member are asked on."""
     models = tuple(Model(name=name, size=size) for name, size in (("small", 1.0), ("large", 2.0)))
     limited = RateLimited("429", retry_after=3.0)
-    east, west = Deployment("east", [limited, None]), Deployment("west")
+    east, west = Deployment("east", [limited, "east"]), Deployment("west")
     built, balance = router(east, west, models=models)
     with built:
         assert built.route("hi").text == "west"
@@ -268,7 +270,7 @@ def test_a_rate_limit_rests_one_model_of_one_member(clock: Clock) -> None:
     assert balance.states["east/large"] == "closed"
 
 
-def test_all_resting_is_told_at_once(clock: Clock) -> None:
+def test_all_resting_is_told_at_once(clock: StoppedClock) -> None:
     """No call is sent, and a retry does not repeat it; the wait is the shortest."""
     members = [Deployment("a", [DOWN]), Deployment("b", [DOWN])]
     retry = RetryExtension(base=0.0, longest=0.0, seed=0, attempts=1)

@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
+from math import inf
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,25 +19,42 @@ from llmrouter_core import (
     CallError,
     IncompleteStream,
     LLMRouter,
+    Model,
     RateLimited,
     Refused,
     TimedOut,
     Unavailable,
 )
+from llmrouter_core.testing import ScriptedCaller, StoppedClock
 from llmrouter_plugin_breaker import BreakerExtension, Circuit, Limits, circuit
 from llmrouter_plugin_retry import RetryExtension
-
-from .stage import Clock, Stage, router
+from llmrouter_plugin_smallest_llm import SmallestLlmSelector
 
 DOWN = Unavailable("503 down", status=503)
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> StoppedClock:
     """Stop the clock that every circuit reads."""
-    stopped = Clock()
+    stopped = StoppedClock()
     monkeypatch.setattr(circuit, "monotonic", stopped)
     return stopped
+
+
+def router(
+    caller: ScriptedCaller, *names: str, also: Sequence[Any] = (), **options: Any
+) -> tuple[LLMRouter, BreakerExtension]:
+    """Return a router over models of growing size, and the breaker in it.
+
+    A name such as `a@east` is a model of the caller `east`.
+    """
+    breaker = BreakerExtension(**{"pause": 5.0, **options})
+    models = []
+    for size, name in enumerate(names, start=1):
+        model, _, provider = name.partition("@")
+        models.append(Model(name=model, size=size, caller=provider or None))
+    parts = [*also, breaker, SmallestLlmSelector(), caller]
+    return LLMRouter(models=models, parts=parts), breaker
 
 
 def fail(built: LLMRouter, times: int, kind: type[Exception] = CallError) -> None:
@@ -48,14 +68,14 @@ def fail(built: LLMRouter, times: int, kind: type[Exception] = CallError) -> Non
 
 def test_five_failures_in_a_row_open_it_and_the_sixth_call_is_not_sent() -> None:
     """A lone model rests too; the error says why, for how long, and is not to be retried."""
-    stage = Stage({"a": [DOWN]})
-    built, breaker = router(stage, "a")
+    caller = ScriptedCaller({"a": [DOWN]})
+    built, breaker = router(caller, "a")
     with built:
         fail(built, 5)
         with pytest.raises(Unavailable) as raised:
             built.route("hi")
 
-    assert len(stage.asked) == 5
+    assert len(caller.asked) == 5
     assert str(raised.value) == (
         "model 'a' is not asked for 5.0 s: model.a rests after 5 failures in a row, the last: "
         "503 down"
@@ -66,8 +86,8 @@ def test_five_failures_in_a_row_open_it_and_the_sixth_call_is_not_sent() -> None
 
 def test_an_answer_in_between_starts_the_row_anew() -> None:
     """Four failures, an answer, four failures: still closed."""
-    stage = Stage({"a": [*[DOWN] * 4, None, *[DOWN] * 4, None]})
-    built, breaker = router(stage, "a")
+    caller = ScriptedCaller({"a": [*[DOWN] * 4, "hi", *[DOWN] * 4, "hi"]})
+    built, breaker = router(caller, "a")
     with built:
         fail(built, 4)
         built.route("hi")
@@ -94,7 +114,7 @@ def test_more_than_half_of_twenty_failing_opens_it(bad: int, good: int, state: s
     assert one.state == state
 
 
-def test_old_failures_leave_the_window(clock: Clock) -> None:
+def test_old_failures_leave_the_window(clock: StoppedClock) -> None:
     """Eleven of twenty within eleven seconds are not within ten."""
     one = Circuit(Limits(), "model.a")
     for _ in range(9):
@@ -123,7 +143,7 @@ def test_old_failures_leave_the_window(clock: Clock) -> None:
 )
 def test_only_faults_of_the_model_count(error: CallError, state: str) -> None:
     """What a request asks for, or a budget forbids, is no fault of the model."""
-    built, breaker = router(Stage({"a": [error]}), "a", failures=2)
+    built, breaker = router(ScriptedCaller({"a": [error]}), "a", failures=2)
     with built:
         fail(built, 2)
 
@@ -132,7 +152,7 @@ def test_only_faults_of_the_model_count(error: CallError, state: str) -> None:
 
 def test_an_answer_that_breaks_off_is_a_failure() -> None:
     """A word came, and no finish reason: the stream counts by its end."""
-    built, breaker = router(Stage({"a": ["cut"]}), "a", failures=2)
+    built, breaker = router(ScriptedCaller({"a": [("hi", 0.0)]}), "a", failures=2)
     with built:
         fail(built, 2, IncompleteStream)
 
@@ -142,10 +162,10 @@ def test_an_answer_that_breaks_off_is_a_failure() -> None:
 # ---------------------------------------------------------------------------- resting
 
 
-def test_each_rest_is_twice_as_long_up_to_the_longest(clock: Clock) -> None:
+def test_each_rest_is_twice_as_long_up_to_the_longest(clock: StoppedClock) -> None:
     """From 5 seconds: 5, 10, 20, 40, 60, 60; an answer starts anew."""
-    stage = Stage({"a": [DOWN]})
-    built, _ = router(stage, "a", failures=1)
+    caller = ScriptedCaller({"a": [DOWN]})
+    built, _ = router(caller, "a", failures=1)
     rests = []
     with built:
         for _ in range(6):
@@ -154,23 +174,23 @@ def test_each_rest_is_twice_as_long_up_to_the_longest(clock: Clock) -> None:
                 built.route("hi")
             rests.append(raised.value.retry_after)
             clock.now += rests[-1]
-        stage.acts["a"] = [None, DOWN]
+        caller.acts["a"] = ["hi", DOWN]
         assert built.route("hi").text == "hi"
         fail(built, 1)
         with pytest.raises(Unavailable, match=r"for 5\.0 s"):
             built.route("hi")
 
     assert rests == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
-    assert len(stage.asked) == 8
+    assert len(caller.asked) == 8
 
 
 @pytest.mark.parametrize(("after", "rest"), [(7.0, 7.0), (86_400.0, 60.0)])
 def test_a_rate_limit_rests_at_once_as_long_as_it_says(
-    clock: Clock, after: float, rest: float
+    clock: StoppedClock, after: float, rest: float
 ) -> None:
     """The next request is refused as rate limited, which may be retried; capped at a minute."""
-    stage = Stage({"a": [RateLimited("429 slow", retry_after=after), None]})
-    built, _ = router(stage, "a")
+    caller = ScriptedCaller({"a": [RateLimited("429 slow", retry_after=after), "hi"]})
+    built, _ = router(caller, "a")
     with built:
         fail(built, 1)
         with pytest.raises(RateLimited) as raised:
@@ -179,25 +199,25 @@ def test_a_rate_limit_rests_at_once_as_long_as_it_says(
         clock.now += rest
         assert built.route("hi").text == "hi"
 
-    assert len(stage.asked) == 2
+    assert len(caller.asked) == 2
 
 
-def test_retry_after_of_an_outage_counts_once_it_opens(clock: Clock) -> None:
+def test_retry_after_of_an_outage_counts_once_it_opens(clock: StoppedClock) -> None:
     """A single 503 rests nobody; the fifth rests as long as it asks for."""
-    stage = Stage({"a": [Unavailable("503", retry_after=30.0)]})
-    built, _ = router(stage, "a")
+    caller = ScriptedCaller({"a": [Unavailable("503", retry_after=30.0)]})
+    built, _ = router(caller, "a")
     with built:
         fail(built, 5)
         with pytest.raises(Unavailable, match=r"for 30\.0 s"):
             built.route("hi")
 
-    assert len(stage.asked) == 5
+    assert len(caller.asked) == 5
 
 
-def test_the_next_model_answers_and_the_one_that_rests_is_ranked_last(clock: Clock) -> None:
+def test_the_next_model_answers_and_the_one_that_rests_is_ranked_last(clock: StoppedClock) -> None:
     """At most five calls are lost; afterwards the ranking itself is another."""
-    stage = Stage({"a": [DOWN]})
-    built, _ = router(stage, "a", "b", "c")
+    caller = ScriptedCaller({"a": [DOWN]})
+    built, _ = router(caller, "a", "b", "c")
     with built:
         answers = [built.route("hi") for _ in range(50)]
         assert [model.name for model in built.decide("hi").ranking] == ["b", "c", "a"]
@@ -205,56 +225,56 @@ def test_the_next_model_answers_and_the_one_that_rests_is_ranked_last(clock: Clo
         assert built.decide("hi").model.name == "a"  # it is due: somebody has to try
 
     assert {answer.text for answer in answers} == {"hi"}
-    assert (stage.asked.count("a"), stage.asked.count("b")) == (5, 50)
+    assert (caller.asked.count("a"), caller.asked.count("b")) == (5, 50)
 
 
 def test_what_rests_takes_no_place_among_the_fallbacks() -> None:
     """Six models, five of them down, three fallbacks: the sixth is reached."""
     names = ["a", "b", "c", "d", "e"]
-    stage = Stage({name: [DOWN] for name in names})
-    built, _ = router(stage, *names, "f", failures=1)
+    caller = ScriptedCaller({name: [DOWN] for name in names})
+    built, _ = router(caller, *names, "f", failures=1)
     with built:
         fail(built, 1, AllModelsFailed)
         assert built.route("hi").model == "f"
         assert built.route("hi").model == "f"
 
-    assert stage.asked == ["a", "b", "c", "d", "e", "f", "f"]
+    assert caller.asked == ["a", "b", "c", "d", "e", "f", "f"]
 
 
-def test_all_resting_fails_at_once_with_every_reason(clock: Clock) -> None:
+def test_all_resting_fails_at_once_with_every_reason(clock: StoppedClock) -> None:
     """No retry waits for them."""
-    stage = Stage({"a": [DOWN], "b": [DOWN]})
+    caller = ScriptedCaller({"a": [DOWN], "b": [DOWN]})
     retry = RetryExtension(base=0.0, longest=0.0, seed=0)
-    built, _ = router(stage, "a", "b", also=[retry], failures=1)
+    built, _ = router(caller, "a", "b", also=[retry], failures=1)
     with built:
         fail(built, 1)
-        asked = len(stage.asked)
+        asked = len(caller.asked)
         with pytest.raises(AllModelsFailed) as raised:
             built.route("hi")
 
-    assert len(stage.asked) == asked
+    assert len(caller.asked) == asked
     assert [one.retry_after for one in raised.value.failures] == [5.0, 5.0]
 
 
 # ---------------------------------------------------------------------------- trying again
 
 
-def test_half_open_lets_one_call_through(clock: Clock) -> None:
+def test_half_open_lets_one_call_through(clock: StoppedClock) -> None:
     """Of fifty at once one is sent; when it has a word, the next is; its end closes."""
-    stage = Stage({"a": [DOWN]})
-    built, breaker = router(stage, "a", failures=1)
+    caller = ScriptedCaller({"a": [DOWN]})
+    built, breaker = router(caller, "a", failures=1)
 
     async def flood() -> None:
         async with built:
             with pytest.raises(Unavailable):
                 await built.aroute("hi")
             clock.now += 5.0
-            stage.acts["a"] = ["mute"]
-            stage.asked.clear()
+            caller.acts["a"] = [inf]
+            caller.asked.clear()
             calls = [asyncio.create_task(built.aroute("hi")) for _ in range(50)]
             while sum(call.done() for call in calls) < 49:
                 await asyncio.sleep(0)
-            assert stage.asked == ["a"]
+            assert caller.asked == ["a"]
             assert breaker.states["model.a"] == "half-open"
             [waiting] = [call for call in calls if not call.done()]
             waiting.cancel()
@@ -262,17 +282,17 @@ def test_half_open_lets_one_call_through(clock: Clock) -> None:
             refused = [one for one in outcomes if isinstance(one, Unavailable)]
             assert [one.retry_after for one in refused] == [1.0] * 49
 
-            stage.acts["a"] = [None]  # whoever left has taken nobody's turn
+            caller.acts["a"] = ["hi"]  # whoever left has taken nobody's turn
             assert (await built.aroute("hi")).text == "hi"
             assert breaker.states["model.a"] == "closed"
 
     asyncio.run(flood())
 
 
-def test_a_probe_that_talks_lets_the_next_one_follow(clock: Clock) -> None:
+def test_a_probe_that_talks_lets_the_next_one_follow(clock: StoppedClock) -> None:
     """A long answer does not keep everybody out until it ends."""
-    stage = Stage({"a": [DOWN, "hang", None]})
-    built, breaker = router(stage, "a", failures=1)
+    caller = ScriptedCaller({"a": [DOWN, ("hi", inf), "hi"]})
+    built, breaker = router(caller, "a", failures=1)
 
     async def ask() -> None:
         async with built:
@@ -288,7 +308,7 @@ def test_a_probe_that_talks_lets_the_next_one_follow(clock: Clock) -> None:
     asyncio.run(ask())
 
 
-def test_a_probe_that_never_returns_is_not_waited_for_for_ever(clock: Clock) -> None:
+def test_a_probe_that_never_returns_is_not_waited_for_for_ever(clock: StoppedClock) -> None:
     """A caller without limits of its own cannot hold the only place."""
     one = Circuit(Limits(failures=1, pause=5.0), "model.a")
     one.settle(one.enter(), False)
@@ -300,7 +320,7 @@ def test_a_probe_that_never_returns_is_not_waited_for_for_ever(clock: Clock) -> 
     assert one.remaining() == 0.0
 
 
-def test_old_calls_neither_close_nor_prolong(clock: Clock) -> None:
+def test_old_calls_neither_close_nor_prolong(clock: StoppedClock) -> None:
     """What was sent before the circuit opened says nothing of the time after."""
     one = Circuit(Limits(failures=2, pause=5.0), "model.a")
     first, second, good, bad = (one.enter() for _ in range(4))
@@ -313,7 +333,9 @@ def test_old_calls_neither_close_nor_prolong(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("first", "state"), [(True, "closed"), (False, "open")])
-def test_of_two_probes_the_first_to_end_decides(clock: Clock, first: bool, state: str) -> None:
+def test_of_two_probes_the_first_to_end_decides(
+    clock: StoppedClock, first: bool, state: str
+) -> None:
     """The second began before that was known."""
     one = Circuit(Limits(failures=1, pause=5.0), "model.a")
     one.settle(one.enter(), False)
@@ -324,7 +346,7 @@ def test_of_two_probes_the_first_to_end_decides(clock: Clock, first: bool, state
     assert one.state == state
 
 
-def test_a_rate_limit_of_the_probe_rests_as_it_says(clock: Clock) -> None:
+def test_a_rate_limit_of_the_probe_rests_as_it_says(clock: StoppedClock) -> None:
     """The target is back, and asks for patience."""
     one = Circuit(Limits(failures=1, pause=5.0), "model.a")
     one.settle(one.enter(), False)
@@ -333,21 +355,21 @@ def test_a_rate_limit_of_the_probe_rests_as_it_says(clock: Clock) -> None:
     assert (one.remaining(), one.limited) == (3.0, True)
 
 
-def test_leaving_is_no_verdict(clock: Clock) -> None:
+def test_leaving_is_no_verdict(clock: StoppedClock) -> None:
     """Neither a reader that stops nor a cancelled task counts; whoever has it all may go."""
-    stage = Stage({"a": ["hang"]})
-    built, breaker = router(stage, "a", failures=1)
+    caller = ScriptedCaller({"a": [("hi", inf)]})
+    built, breaker = router(caller, "a", failures=1)
 
     async def leave() -> None:
         async with built:
             async with aclosing(built.astream("hi")) as chunks:
                 await anext(chunks)
             task = asyncio.create_task(built.aroute("hi"))
-            while len(stage.asked) < 2:
+            while len(caller.asked) < 2:
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            stage.acts["a"] = [None]
+            caller.acts["a"] = ["hi"]
             async with aclosing(built.astream("hi")) as chunks:
                 async for chunk in chunks:
                     if chunk.finish:
@@ -364,28 +386,28 @@ def test_leaving_is_no_verdict(clock: Clock) -> None:
 def test_models_of_an_unreachable_provider_rest_together() -> None:
     """Five calls of any of them that reach nobody; models elsewhere go on."""
     gone = Unavailable("cannot be reached")
-    stage = Stage({"a": [gone], "b": [gone]})
-    built, breaker = router(stage, "a@east", "b@east", "c@west", failures=4)
-    stage.asked.clear()
+    caller = ScriptedCaller({"a": [gone], "b": [gone]})
+    built, breaker = router(caller, "a@east", "b@east", "c@west", failures=4)
+    caller.asked.clear()
     with built:
         for _ in range(10):
             assert built.route("hi").model == "c"
 
-    assert (stage.asked.count("a"), stage.asked.count("b")) == (2, 2)
+    assert (caller.asked.count("a"), caller.asked.count("b")) == (2, 2)
     assert breaker.states["caller.east"] == "open"
     assert (breaker.states["caller.west"], breaker.states["model.a"]) == ("closed", "closed")
 
 
 def test_a_status_shows_a_provider_that_answers() -> None:
     """One model's 503 says nothing about another's; nor does it where providers do not count."""
-    stage = Stage({"a": [DOWN], "b": [DOWN]})
-    built, breaker = router(stage, "a", "b", "c", failures=3)
+    caller = ScriptedCaller({"a": [DOWN], "b": [DOWN]})
+    built, breaker = router(caller, "a", "b", "c", failures=3)
     with built:
         for _ in range(10):
             built.route("hi")
     assert breaker.states["caller.any"] == "closed"
 
-    built, breaker = router(stage, "a", providers=False)
+    built, breaker = router(caller, "a", providers=False)
     with built:
         fail(built, 1)
     assert list(breaker.states) == ["model.a"]
@@ -394,24 +416,26 @@ def test_a_status_shows_a_provider_that_answers() -> None:
 # ---------------------------------------------------------------------------- the rest
 
 
-def test_a_storm_ends_where_it_begins(clock: Clock) -> None:
+def test_a_storm_ends_where_it_begins(clock: StoppedClock) -> None:
     """Half of all calls fail, retries and fallbacks included: at most 1.2 calls a request."""
-    stage = Stage({name: [DOWN, None] * 100_000 for name in "ab"})
+    caller = ScriptedCaller({name: [DOWN, "hi"] * 100_000 for name in "ab"})
     retry = RetryExtension(base=0.0, longest=0.0, seed=0)
-    built, _ = router(stage, "a", also=[retry])
+    built, _ = router(caller, "a", also=[retry])
     with built:
         for _ in range(1000):
             with suppress(CallError):
                 built.route("hi")
             clock.now += 0.01
 
-    assert len(stage.asked) <= 1.2 * 1000 + 3
+    assert len(caller.asked) <= 1.2 * 1000 + 3
 
 
-def test_opening_and_closing_are_logged(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_opening_and_closing_are_logged(
+    clock: StoppedClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """Once each, however many calls are refused."""
     caplog.set_level(logging.INFO, logger="llmrouter.breaker")
-    built, _ = router(Stage({"a": [DOWN, None]}), "a", failures=1)
+    built, _ = router(ScriptedCaller({"a": [DOWN, "hi"]}), "a", failures=1)
     with built:
         fail(built, 3)
         clock.now += 5.0
@@ -431,7 +455,7 @@ def test_ranking_moves_and_loses_nothing(row: list[int], down: set[str]) -> None
     """Those that work keep their order, then those that rest keep theirs; padding stays last."""
     row = [column for column in row if column >= 0] + [-1] * row.count(-1)
     breaker = BreakerExtension(failures=1)
-    models = router(Stage(), *"abcd")[0].pipeline.models
+    models = router(ScriptedCaller(), *"abcd")[0].pipeline.models
     for model in models:
         one = breaker._of(model)[0]
         if model.name in down:
@@ -452,7 +476,7 @@ def test_ranking_moves_and_loses_nothing(row: list[int], down: set[str]) -> None
 @given(st.lists(st.tuples(st.sampled_from("ebgnr"), st.floats(0, 30)), max_size=60))
 def test_whatever_happens_it_lets_somebody_through_again(events: list[tuple[str, float]]) -> None:
     """No order of calls, verdicts, limits and time leaves a circuit shut for over a minute."""
-    time = Clock()
+    time = StoppedClock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(circuit, "monotonic", time)
         one = Circuit(Limits(failures=2), "model.a")

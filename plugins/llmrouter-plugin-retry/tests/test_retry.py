@@ -1,52 +1,22 @@
 """What is special about the retry extension: when it asks again, and how long it waits."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import pytest
-from attrs import define, field
 from llmrouter_core import (
     BadResponse,
-    Call,
     CallError,
-    Chunk,
     LLMRouter,
     Model,
     RateLimited,
-    Request,
     TimedOut,
     Unavailable,
-    hookimpl,
 )
+from llmrouter_core.testing import ScriptedCaller
 from llmrouter_plugin_retry import RetryExtension
 from llmrouter_plugin_smallest_llm import SmallestLlmSelector
-
-
-@define(eq=False)
-class Scripted:
-    """A caller that plays one act per call: chunks, then perhaps an error; the last repeats."""
-
-    acts: Sequence[tuple[Sequence[str], Exception | None]]
-    asked: list[str] = field(factory=list)
-    closed: int = 0
-
-    @hookimpl
-    def call(self, model: Model) -> Call | None:
-        async def answer(request: Request) -> AsyncGenerator[Chunk, None]:
-            self.asked.append(model.name)
-            texts, error = self.acts[min(len(self.asked), len(self.acts)) - 1]
-            try:
-                for text in texts:
-                    yield Chunk(text=text)
-                if error is not None:
-                    raise error
-                yield Chunk(finish="stop")
-            finally:
-                self.closed += 1
-
-        return answer if model.name != "unserved" else None
 
 
 @pytest.fixture
@@ -63,7 +33,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seen
 
 
-def router(caller: Scripted, *names: str, **options: Any) -> LLMRouter:
+def router(caller: ScriptedCaller, *names: str, **options: Any) -> LLMRouter:
     extension = RetryExtension(seed=0, **options)
     models = [Model(name=name, size=size) for size, name in enumerate(names, start=1)]
     return LLMRouter(models=models, parts=[SmallestLlmSelector(), caller, extension])
@@ -71,7 +41,7 @@ def router(caller: Scripted, *names: str, **options: Any) -> LLMRouter:
 
 def test_a_fault_that_passes_is_waited_out(waits: list[float]) -> None:
     """Two failures, then the answer; each failed stream was closed."""
-    caller = Scripted([((), Unavailable("a")), ((), TimedOut("b")), (("hi",), None)])
+    caller = ScriptedCaller([Unavailable("a"), TimedOut("b"), "hi"])
     with router(caller, "small") as built:
         answer = built.route("hi")
 
@@ -82,7 +52,7 @@ def test_a_fault_that_passes_is_waited_out(waits: list[float]) -> None:
 
 def test_waits_are_drawn_up_to_a_bound_that_doubles(waits: list[float]) -> None:
     """Full jitter: seeded, spread, and never above the longest."""
-    caller = Scripted([((), Unavailable("down"))])
+    caller = ScriptedCaller([Unavailable("down")])
     with router(caller, "small", attempts=6, base=1.0, longest=4.0) as built:
         for _ in range(20):
             with pytest.raises(Unavailable):
@@ -98,7 +68,7 @@ def test_retry_after_is_waited_for(
     waits: list[float], after: float | None, expected: float | None
 ) -> None:
     """A provider that names a time gets it; otherwise chance decides."""
-    caller = Scripted([((), RateLimited("slow", retry_after=after)), (("hi",), None)])
+    caller = ScriptedCaller([RateLimited("slow", retry_after=after), "hi"])
     with router(caller, "small") as built:
         assert built.route("hi").text == "hi"
 
@@ -107,7 +77,7 @@ def test_retry_after_is_waited_for(
 
 def test_patience_ends(waits: list[float]) -> None:
     """A longer Retry-After is an error at once."""
-    caller = Scripted([((), RateLimited("slow", retry_after=21.0))])
+    caller = ScriptedCaller([RateLimited("slow", retry_after=21.0)])
     with router(caller, "small") as built, pytest.raises(RateLimited):
         built.route("hi")
 
@@ -117,7 +87,7 @@ def test_patience_ends(waits: list[float]) -> None:
 @pytest.mark.parametrize("error", [BadResponse("html"), ValueError("a bug")])
 def test_what_will_not_pass_is_not_tried_again(waits: list[float], error: Exception) -> None:
     """Only errors that say so may be tried again; core makes a caller's bug a bad response."""
-    caller = Scripted([((), error)])
+    caller = ScriptedCaller([error])
     with router(caller, "small") as built, pytest.raises(BadResponse):
         built.route("hi")
 
@@ -126,7 +96,7 @@ def test_what_will_not_pass_is_not_tried_again(waits: list[float], error: Except
 
 def test_a_word_that_is_out_cannot_be_taken_back(waits: list[float]) -> None:
     """After the first chunk the error is raised as it is."""
-    caller = Scripted([(("Pa",), Unavailable("cut"))])
+    caller = ScriptedCaller([("Pa", Unavailable("cut"))])
     with router(caller, "small") as built, pytest.raises(Unavailable):
         built.route("hi")
 
@@ -141,7 +111,7 @@ def test_another_model_comes_before_another_attempt(
     waits: list[float], only_last: bool, asked: list[str]
 ) -> None:
     """By default only the last model of the ranking is asked again."""
-    caller = Scripted([((), Unavailable("down"))])
+    caller = ScriptedCaller([Unavailable("down")])
     built = router(caller, "small", "large", only_last=only_last, attempts=2)
     with built, pytest.raises(CallError):
         built.route("hi")
@@ -151,7 +121,7 @@ def test_another_model_comes_before_another_attempt(
 
 def test_the_budget_bounds_an_outage(waits: list[float]) -> None:
     """Retries stay under 20 % of the calls plus three."""
-    caller = Scripted([((), Unavailable("down"))])
+    caller = ScriptedCaller([Unavailable("down")])
     with router(caller, "small") as built:
         for _ in range(100):
             with pytest.raises(Unavailable):
@@ -163,7 +133,7 @@ def test_the_budget_bounds_an_outage(waits: list[float]) -> None:
 
 def test_a_calm_saves_up_no_storm(waits: list[float]) -> None:
     """After any number of good calls, an outage is tried again ten times at most."""
-    caller = Scripted([*[(("hi",), None)] * 100, ((), Unavailable("down"))])
+    caller = ScriptedCaller([*["hi"] * 100, Unavailable("down")])
     with router(caller, "small", attempts=100) as built:
         for _ in range(100):
             built.route("hi")
@@ -175,7 +145,7 @@ def test_a_calm_saves_up_no_storm(waits: list[float]) -> None:
 
 def test_cancelling_ends_the_wait_at_once() -> None:
     """A client that leaves during the wait leaves nothing running."""
-    caller = Scripted([((), Unavailable("down"))])
+    caller = ScriptedCaller([Unavailable("down")])
     built = router(caller, "small", base=1000.0, longest=1000.0)
 
     async def leave() -> None:
@@ -195,7 +165,7 @@ def test_cancelling_ends_the_wait_at_once() -> None:
 
 def test_leaving_early_closes_the_inner_stream() -> None:
     """A reader that stops after one chunk closes the caller's stream too."""
-    caller = Scripted([(("a", "b", "c"), None)])
+    caller = ScriptedCaller([("a", "b", "c")])
     built = router(caller, "small")
 
     async def read() -> None:
@@ -209,5 +179,6 @@ def test_leaving_early_closes_the_inner_stream() -> None:
 
 def test_a_model_nobody_serves_stays_unserved() -> None:
     """The wrapper passes None on, so that core can name the model."""
+    parts = [SmallestLlmSelector(), ScriptedCaller(name="other"), RetryExtension()]
     with pytest.raises(Exception, match="no caller serves model 'unserved'"):
-        router(Scripted([]), "unserved")
+        LLMRouter(models=[Model(name="unserved", caller="nobody")], parts=parts)
