@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -45,6 +46,7 @@ _KINDS = {
     "txt": "text/plain; charset=utf-8",
 }
 _NAMED = {"chat.html": "/chat", "dashboard.html": "/dashboard"}
+_SHARED = re.compile(rb" *<!-- (shared/\w+\.html) -->\n")
 
 
 @frozen
@@ -74,16 +76,21 @@ def _below(folder: Traversable, path: str) -> list[tuple[str, Page]]:
     found = []
     for file in folder.iterdir():
         if file.is_dir():
-            found += _below(file, f"{path}/{file.name}")
+            found += _below(file, f"{path}/{file.name}") if file.name != "shared" else []
             continue
         kind = _KINDS.get(file.name.rpartition(".")[2])
         if kind is not None:
-            body = file.read_bytes()
+            body = _SHARED.sub(partial(_piece, folder), file.read_bytes())
             tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
             kept = "max-age=3600" if path.endswith("/vendor") else "no-cache"
             address = _NAMED.get(file.name, f"{path}/{file.name}")
             found.append((address, Page(body, kind, tag, kept)))
     return found
+
+
+def _piece(folder: Traversable, named: re.Match[bytes]) -> bytes:
+    """Return what stands on both pages where a comment names its file."""
+    return folder.joinpath(named[1].decode()).read_bytes()
 
 
 Scope = MutableMapping[str, Any]

@@ -53,6 +53,16 @@ def test_every_file_is_named_somewhere() -> None:
     assert unused == ["/chat/page/vendor/LICENSES.txt"]
 
 
+def test_what_both_pages_share_is_on_both() -> None:
+    shared = list(files("llmrouter_plugin_chat").joinpath("page/shared").iterdir())
+
+    assert len(shared) == 3
+    for path in ("/chat", "/dashboard"):
+        body = pages()[path].body
+        assert [piece.name for piece in shared if piece.read_bytes() not in body] == []
+        assert b"shared/" not in body
+
+
 def test_nothing_of_ours_is_inline_or_leads_away() -> None:
     for path, text in texts().items():
         addresses = set(re.findall(r"https?://[\w./-]+", text))
@@ -105,7 +115,14 @@ def test_a_browser_that_has_a_file_is_told_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/chat/page/../pages.py", "/chat/page/", "/chat/page/chat.html", "/"]
+    "path",
+    [
+        "/chat/page/../pages.py",
+        "/chat/page/",
+        "/chat/page/chat.html",
+        "/chat/page/shared/head.html",
+        "/",
+    ],
 )
 def test_nothing_but_the_files_is_served(path: str) -> None:
     status, body, headers = answer("GET", path, {})
