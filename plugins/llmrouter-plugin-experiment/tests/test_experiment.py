@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llmrouter_core import (
@@ -329,6 +329,23 @@ def test_a_shadow_is_asked_after_the_answer_and_changes_nothing(tmp_path: Path) 
     assert line["beside"]["model"] == "a"
     assert "text" not in line
     assert "hi" not in line.values()
+
+
+def test_a_shadow_is_asked_only_in_the_region_of_the_question(tmp_path: Path) -> None:
+    """Where it says nothing of a region, it gets no question that demands one."""
+    for tags, calls in (((), ["a"]), (("region:us",), ["a"]), (("region:eu",), ["a", "c"])):
+        talks = Talks()
+        experiment = ExperimentExtension(shadow="c", shadow_path=tmp_path / "log")
+        models = [evolve(model, tags=tags) for model in MODELS]
+        router = LLMRouter(models=models, parts=[experiment, Order(), talks])
+
+        async def ask(router: LLMRouter = router) -> None:
+            async with router:
+                await router.aroute("hi", facts={"region": "eu"})
+                await quiet()
+
+        asyncio.run(ask())
+        assert talks.asked == calls
 
 
 def test_texts_are_written_down_only_where_asked_for(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_what_is_listed_keeps_its_options_and_what_was_learned_is_kept() -> None
         ({}, False),
         ({"context": 10}, True),
         ({"tags": ["vision"]}, True),
+        ({"tags": ["region:eu"]}, True),
         ({"tags": ["fast"]}, False),
         ({"tags": ["vision"], "routable": False}, False),
     ],
