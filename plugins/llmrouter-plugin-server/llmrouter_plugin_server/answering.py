@@ -119,7 +119,7 @@ class Answer:
         gateway = self._gateway
         async with gateway.admission:
             with gateway.generations.now as generation:
-                fields = fields_of(body, gateway.options.deepest)
+                fields = fields_of(body, gateway.options)
                 wish = self._wish = wish_of(
                     fields, head, generation, gateway.options.deadline, self._holder
                 )

@@ -108,7 +108,7 @@ async def models(gateway: Gateway, scope: Scope, receive: Receive, send: Send, h
 async def route(gateway: Gateway, scope: Scope, receive: Receive, send: Send, head: Head) -> None:
     """Decide, and send nothing to any model."""
     body = await body_of(scope, receive, head, gateway.options)
-    fields = fields_of(body, gateway.options.deepest)
+    fields = fields_of(body, gateway.options)
     with gateway.generations.now as generation:
         wish = wish_of(
             fields, head, generation, gateway.options.deadline, scope.get("llmrouter.holder")
@@ -132,7 +132,7 @@ async def feedback(
 ) -> None:
     """Keep how good an answer was."""
     body = await body_of(scope, receive, head, gateway.options)
-    fields = fields_of(body, gateway.options.deepest)
+    fields = fields_of(body, gateway.options)
     identifier, reward = fields.get("id"), fields.get("reward")
     if not isinstance(identifier, str) or not 0 < len(identifier) <= 64:
         raise refuse(400, "'id' must be the id of an answer", "bad_request", param="id")
@@ -157,14 +157,14 @@ async def embeddings(
 ) -> None:
     """Embed by the router's own embedder."""
     body = await body_of(scope, receive, head, gateway.options)
-    fields = fields_of(body, gateway.options.deepest)
+    fields = fields_of(body, gateway.options)
     inputs = fields.get("input")
     texts = [inputs] if isinstance(inputs, str) else inputs
+    if isinstance(texts, list) and not 0 < len(texts) <= _MOST_INPUTS:
+        raise refuse(400, f"'input' has 1 to {_MOST_INPUTS} texts", "bad_request", param="input")
     if not isinstance(texts, list) or not all(isinstance(t, str) and t for t in texts):
         message = "'input' must be a text or a list of texts, none of them empty"
         raise refuse(400, message, "bad_request", param="input")
-    if not 0 < len(texts) <= _MOST_INPUTS:
-        raise refuse(400, f"'input' has 1 to {_MOST_INPUTS} texts", "bad_request", param="input")
     shape = fields.get("encoding_format", "float")
     if shape not in ("float", "base64"):
         message = "'encoding_format' is 'float' or 'base64'"
@@ -205,7 +205,7 @@ async def count_tokens(
     from llmrouter_plugin_server.protocols.messages import count_of
 
     body = await body_of(scope, receive, head, gateway.options)
-    fields = fields_of(body, gateway.options.deepest)
+    fields = fields_of(body, gateway.options)
     try:
         tokens = count_of(fields)
     except BadRequest as error:

@@ -75,12 +75,13 @@ def _too_large(largest: int) -> Exception:
     return refuse(413, f"the body is larger than {largest} bytes", "too_large")
 
 
-def fields_of(body: bytes, deepest: int) -> dict[str, Any]:
-    """Return the fields of a body that is a JSON object, nested no deeper than *deepest*.
+def fields_of(body: bytes, options: ServerOptions) -> dict[str, Any]:
+    """Return the fields of a body that is a JSON object, no deeper and longer than it may be.
 
     Raises:
         Refusal: It is not.
     """
+    deepest = options.deepest
     try:
         fields = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -89,6 +90,8 @@ def fields_of(body: bytes, deepest: int) -> dict[str, Any]:
         raise _too_deep(deepest) from None
     if type(fields) is not dict:
         raise refuse(400, f"the body is a JSON {type(fields).__name__}, not an object", "bad_json")
+    if len(body) > options.most_messages:  # each takes a byte at least
+        _check_messages(fields, options.most_messages)
     # Counting brackets is quick; only who has many of them is looked at closely.
     if body.count(b"[") + body.count(b"{") > deepest and _depth(fields, deepest) > deepest:
         raise _too_deep(deepest)
@@ -112,6 +115,30 @@ def _depth(value: dict[str, Any], enough: int) -> int:
             if type(inner) is dict or type(inner) is list
         ]
     return depth
+
+
+def _check_messages(fields: Mapping[str, Any], most: int) -> None:
+    """Refuse more than *most* messages, counted with the parts that their contents have.
+
+    Each costs every part of a router some time, in which nobody else is answered.
+
+    Raises:
+        Refusal: There are more.
+    """
+    query = fields.get("query")
+    inner = query.get("messages") if type(query) is dict else query
+    count, left = 0, [fields.get("messages"), fields.get("input"), fields.get("prompt"), inner]
+    while left:
+        found = left.pop()
+        if type(found) is not list:
+            continue
+        count += len(found)
+        if count > most:
+            message = f"the request has more than {most} messages and parts of messages"
+            raise refuse(400, message, "too_many_messages", param="messages")
+        for item in found:
+            if type(item) is dict:
+                left += [item.get("content"), item.get("output")]
 
 
 def without(body: bytes, name: str) -> bytes:

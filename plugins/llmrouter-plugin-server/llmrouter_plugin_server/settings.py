@@ -44,6 +44,7 @@ class ServerOptions:
         largest_body: Bytes of the largest request.
         largest_head: Bytes of a request's line and headers together.
         deepest: How deep the JSON of a request may be nested.
+        most_messages: Messages of a request, with the parts that their contents have.
         head_seconds: Seconds in which a connection must have sent a head.
         body_seconds: Seconds in which it must have sent the body.
         idle: Seconds that a connection may be kept without a request.
@@ -75,6 +76,7 @@ class ServerOptions:
     largest_body: int = field(default=4 << 20, validator=_count)
     largest_head: int = field(default=32 << 10, validator=_count)
     deepest: int = field(default=64, validator=_count)
+    most_messages: int = field(default=10_000, validator=_count)
     head_seconds: float = field(default=10.0, validator=_positive)
     body_seconds: float = field(default=30.0, validator=_positive)
     idle: float = field(default=75.0, validator=_positive)

@@ -159,6 +159,66 @@ def test_many_brackets_that_are_not_deep_are_welcome(served: Running) -> None:
     assert served.chat([{"role": "user", "content": content}]).status == 200
 
 
+SAID = {"role": "user", "content": "Hi"}
+PART = {"type": "text", "text": "a"}
+HEARD = {"type": "message", "role": "user", "content": "Hi"}
+
+
+@pytest.fixture(scope="module")
+def few() -> Iterator[Running]:
+    with Running(options=ServerOptions(insecure=True, most_messages=20)) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("path", "fits", "more"),
+    [
+        ("chat/completions", {"messages": [SAID] * 20}, {"messages": [SAID] * 21}),
+        (
+            "chat/completions",
+            {"messages": [{"role": "user", "content": [PART] * 19}]},
+            {"messages": [{"role": "user", "content": [PART] * 20}]},
+        ),
+        (
+            "messages",
+            {"messages": [SAID] * 20, "max_tokens": 9},
+            {"messages": [SAID] * 21, "max_tokens": 9},
+        ),
+        ("messages/count_tokens", {"messages": [SAID] * 20}, {"messages": [SAID] * 21}),
+        ("responses", {"input": [HEARD] * 20}, {"input": [HEARD] * 21}),
+        ("completions", {"prompt": ["Hi"]}, {"prompt": ["Hi"] * 21}),
+        ("route", {"query": [SAID] * 20}, {"query": [SAID] * 21}),
+        ("route", {"query": {"messages": [SAID] * 20}}, {"query": {"messages": [SAID] * 21}}),
+        ("route", {"messages": [SAID] * 20}, {"messages": [SAID] * 21}),
+        ("embeddings", {"input": ["a"] * 20}, {"input": ["a"] * 21}),
+        (
+            "messages",
+            {"messages": [SAID], "max_tokens": 9},
+            {"messages": [{"role": "user", "content": [{"content": [PART] * 19}]}]},
+        ),
+    ],
+)
+def test_many_messages_are_refused(few: Running, path: str, fits: object, more: object) -> None:
+    """In every protocol, counted with the parts of their contents, before anybody reads them."""
+    few.behave()
+    assert few.ask(f"/v1/{path}", fits).status == 200
+    asked = len(few.caller.asked)
+    found = few.ask(f"/v1/{path}", more)
+
+    assert found.status == 400
+    assert "more than 20 messages" in found.json["error"]["message"]
+    assert len(few.caller.asked) == asked
+
+
+def test_as_many_as_usual_are_welcome_and_a_flood_is_turned_away_at_once() -> None:
+    """By default ten thousand; a long text is one message."""
+    with Running() as running:
+        assert running.chat([{"role": "user", "content": "{},[]" * 100_000}]).status == 200
+        assert running.chat([SAID] * 10_000).status == 200
+        assert running.chat([SAID] * 10_001).code == "too_many_messages"
+        assert running.ask("/v1/embeddings", {"input": ["a"] * 2049}).status == 400
+
+
 def test_two_requests_in_one_go_are_answered_in_order(served: Running) -> None:
     first = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     second = ASK + length(len(BODY)) + b"connection: close\r\n\r\n" + BODY
