@@ -14,7 +14,7 @@ from llmrouter_plugin_openai.reading import Clock
 from llmrouter_plugin_openai.transport import Response
 
 from llmrouter_plugin_anthropic.asking import asked_of
-from llmrouter_plugin_anthropic.reply import Reply
+from llmrouter_plugin_anthropic.reply import MessageReply
 
 BASE_URL = "https://api.anthropic.com/v1"
 VERSION = "2023-06-01"
@@ -73,9 +73,9 @@ class AnthropicCaller(HttpCaller):
             headers[name] = ",".join([*ours, *asked.betas])
         return Message(asked.body, headers)
 
-    def reply(self, response: Response, clock: Clock, model: Model) -> Reply:
+    def reply(self, response: Response, clock: Clock, model: Model) -> MessageReply:
         """Return the reader of a message."""
-        return Reply(response, clock, model, idle=self.idle, largest=self.largest_response)
+        return MessageReply(response, clock, model, idle=self.idle, largest=self.largest_response)
 
     def authorised(self, key: str) -> tuple[str, str]:
         """Return the header in which Anthropic wants its key."""

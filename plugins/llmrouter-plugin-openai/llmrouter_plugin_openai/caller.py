@@ -8,11 +8,11 @@ from attrs import define, field
 from llmrouter_core import Model, Request
 
 from llmrouter_plugin_openai.calling import HttpCaller, Message
+from llmrouter_plugin_openai.completion import CompletionReply
 from llmrouter_plugin_openai.faults import Place
 from llmrouter_plugin_openai.options import bare, web_address
 from llmrouter_plugin_openai.pool import read_pool
 from llmrouter_plugin_openai.reading import Clock
-from llmrouter_plugin_openai.reply import Reply
 from llmrouter_plugin_openai.sending import body_of
 from llmrouter_plugin_openai.transport import Response
 
@@ -56,9 +56,9 @@ class OpenaiCaller(HttpCaller):
         """Return the body of a chat completion."""
         return Message(body_of(place, model, request.payload, stream=self.stream))
 
-    def reply(self, response: Response, clock: Clock, model: Model) -> Reply:
+    def reply(self, response: Response, clock: Clock, model: Model) -> CompletionReply:
         """Return the reader of a chat completion."""
-        return Reply(response, clock, idle=self.idle, largest=self.largest_response)
+        return CompletionReply(response, clock, idle=self.idle, largest=self.largest_response)
 
     def authorised(self, key: str) -> tuple[str, str]:
         """Return the header of a bearer."""
