@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 import numpy as np
 from attrs import evolve
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from llmrouter_core.training import Dataset
 
 Prompt: TypeAlias = str | Query | Sequence[Message] | Mapping[str, Any]
+
+S = TypeVar("S", bound=Session)
 
 _BATCH = 1024  # queries embedded at a time while training
 
@@ -211,12 +213,21 @@ class LLMRouter:
         query = Query.of(prompt, user=user, facts=facts or {})
         return self._home.stream(lambda: self._solve(session or self.session(), query))
 
-    def session(self) -> Session:
+    @overload
+    def session(self) -> Session: ...
+    @overload
+    def session(self, kind: Callable[..., S], **more: Any) -> S: ...
+    def session(self, kind: Callable[..., Any] = Session, **more: Any) -> Any:
         """Return a session: it records the calls of a `stream`.
 
         Inside `async with router` it is also the way to ask models of your own choice.
+
+        Args:
+            kind: `Session`, or a class that derives from it.
+            more: What that class takes beside.
         """
-        return Session(self.pipeline, self._pool, self._calls, self.config.router.fallbacks)
+        fallbacks = self.config.router.fallbacks
+        return kind(self.pipeline, self._pool, self._calls, fallbacks, **more)
 
     async def _answer(self, query: Query) -> Answer:
         session = self.session()

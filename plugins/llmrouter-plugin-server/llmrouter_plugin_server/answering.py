@@ -21,7 +21,7 @@ from llmrouter_core import (
     Usage,
 )
 
-from llmrouter_plugin_server.asking import Asking
+from llmrouter_plugin_server.asking import Asking, asking
 from llmrouter_plugin_server.faults import Fault, fault_of
 from llmrouter_plugin_server.generations import Generation
 from llmrouter_plugin_server.leaving import Client
@@ -133,7 +133,7 @@ class Answer:
         """Answer on a reservation of the key's budget, and settle what it really cost."""
         gateway, holder = self._gateway, self._holder
         allowed = wish.permit.models
-        session = self._session = Asking(
+        session = self._session = asking(
             generation, gateway.metrics, gateway.options.decision, wish.permit
         )
         if holder is None or gateway.keeper is None or not holder.limited:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 from attrs import evolve
 from llmrouter_core import (
@@ -27,7 +28,7 @@ LOGGER = logging.getLogger("llmrouter.server")
 
 
 class Asking(Session):
-    """A session whose decisions never fail.
+    """A session whose decisions never fail; `asking` makes it.
 
     Attributes:
         asked: Name of the model that was asked last.
@@ -36,13 +37,13 @@ class Asking(Session):
 
     def __init__(
         self,
+        *router: Any,
         generation: Generation,
         metrics: Metrics,
         seconds: float,
-        permit: Permit = ANYONE,
+        permit: Permit,
     ) -> None:
-        plain = generation.router.session()
-        super().__init__(plain._pipeline, plain.models, plain._calls, plain.fallbacks)
+        super().__init__(*router)
         self.asked = ""
         self.trouble: BaseException | None = None
         self._generation = generation
@@ -131,3 +132,19 @@ class Asking(Session):
             raise Refused(why, model=name, status=403)
         self.asked = name
         return super().stream(model, request)
+
+
+def asking(
+    generation: Generation, metrics: Metrics, seconds: float, permit: Permit = ANYONE
+) -> Asking:
+    """Return the session of one request.
+
+    Args:
+        generation: The router that serves, and its default model.
+        metrics: Where decisions and failures of the router are counted.
+        seconds: A decision may take.
+        permit: Which models may be asked.
+    """
+    return generation.router.session(
+        Asking, generation=generation, metrics=metrics, seconds=seconds, permit=permit
+    )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger("llmrouter.server")
 
-_LOOK = 1.0  # seconds between looks at the circuits
+_LOOK = 0.25  # seconds after which other workers know of what happened here
 
 HOLDER = "llmrouter.holder"
 """Where a route of another house finds who asks, in its scope; None without keys."""
@@ -124,7 +124,7 @@ class Gateway:
             await self.generations.now.open()
             stack.push_async_callback(self.generations.close)
             self._opened = stack.pop_all()
-        self.start(self._watch_circuits())
+        self.start(self._keep_metrics())
         if self.options.reload and self.generations.reloads:
             self.start(self.generations.watch())
         self._ready = True
@@ -136,6 +136,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._opened.aclose()
+        self.metrics.settle()
 
     async def __aenter__(self) -> Gateway:
         await self.open()
@@ -155,10 +156,11 @@ class Gateway:
         with suppress(RuntimeError):  # a decision in a thread has just come upon another model
             self.metrics.circuits(self.generations.now.circuits)
 
-    async def _watch_circuits(self) -> None:
-        # Whoever reads the metrics may ask another worker than the one whose circuit it is.
+    async def _keep_metrics(self) -> None:
+        # Whoever reads the metrics may ask another worker than the one whose they are.
         while True:
             self.look_at_circuits()
+            self.metrics.settle()
             await asyncio.sleep(_LOOK)
 
     # ------------------------------------------------------------------ answering

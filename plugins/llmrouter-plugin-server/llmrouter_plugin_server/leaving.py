@@ -11,12 +11,18 @@ CONNECTION = "llmrouter.connection"
 
 
 class Connection:
-    """A connection that cancels the requests on it when the client closes it."""
+    """A connection that cancels the requests on it when the client closes it.
 
-    __slots__ = ("clients",)
+    Attributes:
+        clients: Who waits for an answer on it.
+        whole: Whether the request that came last is complete, so that nobody waits for its body.
+    """
+
+    __slots__ = ("clients", "whole")
 
     def __init__(self) -> None:
         self.clients: set[Client] = set()
+        self.whole = False
 
     def lost(self) -> None:
         """Cancel whoever answers; what is answered already is left alone."""

@@ -82,21 +82,28 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self._states: dict[str, str] = {}
-        self._children: dict[tuple[object, ...], Any] = {}
+        self._counts: dict[tuple[Any, ...], float] = {}
+        self._durations: dict[str, Any] = {}  # each endpoint's, because looking it up costs more
         self.since = time.time()
 
-    def _child(self, metric: Any, *labels: str) -> Any:
-        """Return the child of *metric*, remembered: looking it up costs more than counting."""
-        key = (id(metric), *labels)
-        found = self._children.get(key)
-        if found is None:
-            found = self._children[key] = metric.labels(*labels)
-        return found
+    def _count(self, amount: float, metric: Any, *labels: str) -> None:
+        """Add *amount* to a counter, at the next `settle`: a dozen a request add up."""
+        key = (metric, *labels)
+        self._counts[key] = self._counts.get(key, 0.0) + amount
+
+    def settle(self) -> None:
+        """Let the counters have what was counted; whoever reads this process needs not call it."""
+        counts, self._counts = self._counts, {}
+        for (metric, *labels), amount in counts.items():
+            (metric.labels(*labels) if labels else metric).inc(amount)
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request that got a response."""
-        self._child(self._requests, endpoint, str(status)).inc()
-        self._child(self._request_seconds, endpoint).observe(seconds)
+        self._count(1, self._requests, endpoint, str(status))
+        durations = self._durations.get(endpoint)
+        if durations is None:
+            durations = self._durations[endpoint] = self._request_seconds.labels(endpoint)
+        durations.observe(seconds)
 
     def began(self, seconds: float) -> None:
         """Count the seconds until an answer began."""
@@ -110,44 +117,44 @@ class Metrics:
         """Count the calls of a request."""
         for step in steps:
             name, usage = step.model, step.usage
-            self._child(self._failures if step.error else self._answers, name).inc()
+            self._count(1, self._failures if step.error else self._answers, name)
             if usage.input_tokens:
-                self._child(self._tokens, name, "input").inc(usage.input_tokens)
+                self._count(usage.input_tokens, self._tokens, name, "input")
             if usage.output_tokens:
-                self._child(self._tokens, name, "output").inc(usage.output_tokens)
+                self._count(usage.output_tokens, self._tokens, name, "output")
             if step.cost:
-                self._child(self._dollars, name).inc(max(0.0, step.cost))
+                self._count(max(0.0, step.cost), self._dollars, name)
 
     def largest(self, dollars: float) -> None:
         """Count what the dearest model would have cost."""
-        self._largest.inc(dollars)
+        self._count(dollars, self._largest)
 
     def fell_back(self) -> None:
         """Count a request that another model than the first answered."""
-        self._fallbacks.inc()
+        self._count(1, self._fallbacks)
 
     def router_failed(self, error: str) -> None:
         """Count a decision that failed."""
-        self._child(self._router_failures, error).inc()
+        self._count(1, self._router_failures, error)
 
     def shed(self) -> None:
         """Count a request that was refused for want of a place."""
-        self._shed.inc()
+        self._count(1, self._shed)
 
     def left(self) -> None:
         """Count a client that left."""
-        self._left.inc()
+        self._count(1, self._left)
 
     def streamed(self, events: int) -> None:
         """Count events sent."""
-        self._events.inc(events)
+        self._count(events, self._events)
 
     def reloaded(self, result: str) -> None:
         """Count a reload."""
-        self._child(self._reloads, result).inc()
+        self._count(1, self._reloads, result)
 
     def lost(self, records: int) -> None:
-        """Count records that were dropped."""
+        """Count records that were dropped, from any thread."""
         self._lost.inc(records)
 
     def circuits(self, states: Mapping[str, str]) -> None:
@@ -177,6 +184,7 @@ class Metrics:
         return {**totals, "models": models}
 
     def _all(self) -> CollectorRegistry:
+        self.settle()
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return self._registry
         from prometheus_client import CollectorRegistry

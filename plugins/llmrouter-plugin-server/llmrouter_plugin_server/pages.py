@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmrouter_core import BadRequest, ConfigError, Query
 
 from llmrouter_plugin_server import names
-from llmrouter_plugin_server.asking import Asking
+from llmrouter_plugin_server.asking import asking
 from llmrouter_plugin_server.faults import refuse
 from llmrouter_plugin_server.leaving import Client
 from llmrouter_plugin_server.reading import body_of, fields_of
@@ -119,7 +119,7 @@ async def route(gateway: Gateway, scope: Scope, receive: Receive, send: Send, he
             )
         fields.pop(names.FIELD, None)
         query = query_of(fields.get("query", fields), wish)
-        session = Asking(generation, gateway.metrics, gateway.options.decision, wish.permit)
+        session = asking(generation, gateway.metrics, gateway.options.decision, wish.permit)
         decision = await session.decide(query)
     said = decision.explain()
     del said["query"]

@@ -89,6 +89,7 @@ class Http(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Count the bytes of a new head."""
         self._in_head, self._size = True, 0
+        self._connection.whole = False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -112,6 +113,7 @@ class Http(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that the body is whole, unless the request was refused."""
         if not self.transport.is_closing() and not self._in_head:
+            self._connection.whole = True
             super().on_message_complete()
 
     def _stop(self) -> None:

@@ -94,12 +94,12 @@ def _odds(session: Asking, models: Sequence[str], chosen: str) -> list[float] | 
     return [float(name == chosen) for name in models]
 
 
-def _scores(session: Asking) -> dict[str, list[float | None]]:
+def _scores(session: Asking) -> dict[str, list[float]]:
     decision = session.decision
     if decision is None:
         return {}
     return {
-        name: [value if math.isfinite(value) else None for value in one.values.tolist()]
+        name: one.values.tolist()  # what is not finite becomes null as JSON
         for name, one in telling(decision)
         if name != _PROPENSITY
     }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from llmrouter_core import ConfigError, LLMRouter
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from llmrouter_plugin_server.app import Gateway, Route, ServerOptions, build
 from llmrouter_plugin_server.protocol import Http, Limits
@@ -109,6 +110,8 @@ def run(gateway: Gateway, sock: socket.socket, started: Callable[[], None] | Non
                 reload = gateway.generations.reload
                 loop.add_signal_handler(signal.SIGHUP, lambda: gateway.start(reload()))
             _settle_memory()
+            if gateway.options.blas_threads:
+                threadpool_limits(limits=gateway.options.blas_threads, user_api="blas")
             if started is not None:
                 started()
             await server.serve([sock])

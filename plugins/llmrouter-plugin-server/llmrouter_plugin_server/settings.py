@@ -52,6 +52,8 @@ class ServerOptions:
         drain: Seconds that requests under way are given when the server stops.
         reload: Seconds between looks at the config and its artefacts; 0 only reloads on SIGHUP.
         warm_up: Decisions that are tried before the server is ready.
+        blas_threads: Threads of a product of matrices; 0 leaves that to numpy. More than one
+            doubles the CPU of a decision and does not make it quicker.
     """
 
     host: str = "127.0.0.1"
@@ -84,6 +86,7 @@ class ServerOptions:
     drain: float = field(default=30.0, validator=_positive)
     reload: float = field(default=2.0, validator=validators.ge(0))
     warm_up: int = field(default=60, validator=validators.ge(0))
+    blas_threads: int = field(default=1, validator=validators.ge(0))
 
     def __attrs_post_init__(self) -> None:
         if self.insecure and not is_loopback(self.host):

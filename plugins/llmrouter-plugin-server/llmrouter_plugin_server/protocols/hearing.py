@@ -106,6 +106,7 @@ class Call:
         kind: `function` or `custom`.
         name: The tool's name, `""` while it is unknown.
         arguments: JSON of a function's arguments; the free text for a custom tool.
+        begun: Whether somebody was told of it; see `Calls.next`.
     """
 
     number: int
@@ -113,6 +114,7 @@ class Call:
     kind: str = "function"
     name: str = ""
     arguments: str = ""
+    begun: bool = False
 
 
 @define
@@ -121,9 +123,11 @@ class Calls:
 
     Attributes:
         heard: The calls, in the order in which they began.
+        told: The one that `next` began last.
     """
 
     heard: list[Call] = field(factory=list)
+    told: Call | None = None
     _latest: dict[Any, Call] = field(factory=dict)
 
     def feed(self, piece: Mapping[str, Any]) -> tuple[Call, str]:
@@ -154,16 +158,24 @@ class Calls:
         call.arguments += new
         return call, new
 
-    def next(self, piece: Mapping[str, Any]) -> tuple[Call, str]:
+    def next(self, piece: Mapping[str, Any]) -> tuple[Call, bool, str]:
         """Return the same as `feed`, where calls can only be told one after the other.
 
+        Between the two stands whether the call begins. It does with its name, and what came of its
+        arguments before is new then.
+
         Raises:
-            BadResponse: The piece belongs to a call that another one has followed.
+            BadResponse: The piece goes on with a call that another one has followed.
         """
         call, new = self.feed(piece)
-        if call is not self.heard[-1] and new:
+        if new and (call is not self.heard[-1] or (call.begun and call is not self.told)):
             raise BadResponse("the model's tool calls came interleaved and cannot be streamed")
-        return call, new
+        if not call.name:
+            return call, False, ""
+        if call.begun:
+            return call, False, new
+        call.begun, self.told = True, call
+        return call, True, call.arguments
 
 
 def counts_of(event: Mapping[str, Any] | None, usage: Usage | None) -> Mapping[str, Any] | None:

@@ -7,7 +7,6 @@ from llmrouter_core import BadResponse, Chunk, Usage
 
 from llmrouter_plugin_server.protocols.events import named_event
 from llmrouter_plugin_server.protocols.hearing import (
-    Call,
     Calls,
     choice_of,
     counts_of,
@@ -47,7 +46,6 @@ class Stream:
         self._calls = Calls()
         self._started = False
         self._open = ""  # kind of the block that is open
-        self._calling: Call | None = None  # whose call it is
         self._index = -1
         self._finish: str | None = None
         self._choice: Mapping[str, Any] = {}  # the one that brought the finish reason
@@ -113,7 +111,7 @@ class Stream:
             self._choice,
             self._finish,
             self._body,
-            called=self._calling is not None,
+            called=self._calls.told is not None,
             refused=self._refused,
         )
         found.append(
@@ -141,14 +139,10 @@ class Stream:
             self._close(found)
 
     def _call(self, found: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
-        call, new = self._calls.next(piece)
-        if not call.name:
-            return
-        if call is not self._calling:
+        call, begins, new = self._calls.next(piece)
+        if begins:
             self._close(found)
             self._begin(found, "tool_use", tool_use(call, self._identifier))
-            self._calling = call
-            new = call.arguments  # with what came before the name
         if new and self._open != "tool_use":
             raise BadResponse(f"the model wrote on at its call of '{call.name}' after other text")
         if new:

@@ -173,16 +173,13 @@ class Stream:
         return {"type": part, ("refusal" if part == "refusal" else "text"): text}
 
     def _call(self, found: list[bytes], piece: Mapping[str, Any]) -> None:
-        call, new = self._calls.next(piece)
-        if not call.name:
-            return
-        if call is not self._calling:
+        call, begins, new = self._calls.next(piece)
+        if begins:
             self._close(found)
             self._calling = call
             place = len(self._output)
             item = tool_call(call, self._identifier, place, "in_progress", whole=False)
             self._open(found, item)
-            new = call.arguments  # with what came before the name
         if new and (self._item is None or "call_id" not in self._item):
             raise BadResponse(f"the model wrote on at its call of '{call.name}' after other text")
         if new:
