@@ -53,9 +53,20 @@ def conclude(
     """
     good, wait = judge(error), getattr(error, "retry_after", None)
     if good is False and isinstance(error, RateLimited) and wait:
-        circuit.rest(ticket, wait, str(error))
+        circuit.rest(ticket, wait, _kind(error))
     else:
-        circuit.settle(ticket, good, str(error), wait)
+        circuit.settle(ticket, good, _kind(error), wait)
+
+
+def _kind(error: BaseException | None) -> str:
+    """Return what *error* is, and nothing that it says.
+
+    Providers quote prompts, and what a circuit says of the last call is logged and told to the
+    next ones, who are not whoever made it.
+    """
+    status = getattr(error, "status", None)
+    name = type(error).__name__
+    return name if status is None else f"{name} (status {status})"
 
 
 def refusal(model: str, circuit: Circuit, left: float) -> CallError:

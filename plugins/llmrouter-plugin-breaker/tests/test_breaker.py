@@ -78,7 +78,7 @@ def test_five_failures_in_a_row_open_it_and_the_sixth_call_is_not_sent() -> None
     assert len(caller.asked) == 5
     assert str(raised.value) == (
         "model 'a' is not asked for 5.0 s: model.a rests after 5 failures in a row, the last: "
-        "503 down"
+        "Unavailable (status 503)"
     )
     assert (raised.value.retry_after, raised.value.again, raised.value.model) == (5.0, False, "a")
     assert breaker.states == {"model.a": "open", "caller.any": "closed"}
@@ -430,6 +430,27 @@ def test_a_storm_ends_where_it_begins(clock: StoppedClock) -> None:
     assert len(caller.asked) <= 1.2 * 1000 + 3
 
 
+def test_what_a_provider_said_to_one_is_told_to_nobody_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It may quote a prompt: the caller has it in the error of its own call, and nobody else."""
+    caplog.set_level(logging.INFO, logger="llmrouter.breaker")
+    limited = RateLimited("no 'my secret plan'", status=429, retry_after=9.0)
+    lost = Unavailable("cannot reach 'my secret plan'")
+    for said in (limited, lost):
+        built, _ = router(ScriptedCaller({"a": [said]}), "a", failures=1)
+        with built:
+            with pytest.raises(CallError, match="my secret plan"):
+                built.route("hi")
+            with pytest.raises(CallError) as raised:
+                built.route("hi")
+        assert "my secret plan" not in str(raised.value)
+
+    assert "my secret plan" not in caplog.text
+    assert "RateLimited (status 429)" in caplog.text
+    assert "the last: Unavailable" in caplog.text
+
+
 def test_opening_and_closing_are_logged(
     clock: StoppedClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -442,7 +463,7 @@ def test_opening_and_closing_are_logged(
         built.route("hi")
 
     assert [record.getMessage() for record in caplog.records] == [
-        "model.a rests for 5.0 s after a failure, the last: 503 down",
+        "model.a rests for 5.0 s after a failure, the last: Unavailable (status 503)",
         "model.a answers again",
     ]
 
