@@ -235,6 +235,26 @@ def test_calls_are_told_apart_by_their_identifiers_too() -> None:
         assert message.stop_reason == "tool_use"
 
 
+def test_a_call_that_is_named_again_is_not_made_again() -> None:
+    """Some providers end with a piece without arguments for each of the calls."""
+    calls = [called(0, "{}", id="a", name="f"), called(1, "{}", id="b", name="g")]
+    whole, streamed, _ = ask([*calls, called(0, ""), called(1, ""), piece({}, "tool_calls")])
+
+    for message in (whole, streamed):
+        assert [block.id for block in message.content] == ["a", "b"]
+
+
+def test_a_call_may_be_named_late() -> None:
+    """What came of its arguments before is not lost."""
+    chunks = [called(0, '{"a":', id="a"), called(0, "1}", name="f"), piece({}, "tool_calls")]
+    whole, streamed, _ = ask(chunks)
+
+    for message in (whole, streamed):
+        assert [(block.id, block.name, block.input) for block in message.content] == [
+            ("a", "f", {"a": 1})
+        ]
+
+
 @pytest.mark.parametrize("between", [called(1, "", id="b", name="g"), piece({"content": "Hm."})])
 def test_interleaved_calls_are_refused_and_not_mixed(between: Chunk) -> None:
     """An event cannot go back to a block that has ended."""

@@ -215,6 +215,29 @@ def test_bare_text_is_an_answer_too() -> None:
         assert response.usage.total_tokens == 2
 
 
+def test_a_call_that_is_named_again_is_not_made_again() -> None:
+    """Some providers end with a piece without arguments for each of the calls."""
+    calls = [called(0, "{}", id="a", name="f"), called(1, "{}", id="b", name="g")]
+    whole, streamed, _ = ask([*calls, called(0, ""), called(1, ""), piece({}, "tool_calls")])
+
+    for response in (whole, streamed):
+        assert [item.call_id for item in response.output] == ["a", "b"]
+
+
+def test_a_call_may_be_named_late() -> None:
+    """What came of its arguments before is not lost."""
+    chunks = [called(0, '{"a":', id="a"), called(0, "1}", name="f"), piece({}, "tool_calls")]
+    whole, streamed, _ = ask(chunks)
+
+    for response in (whole, streamed):
+        assert [(item.call_id, item.name, item.arguments) for item in response.output] == [
+            ("a", "f", '{"a":1}')
+        ]
+    stream = responses.Stream({}, model="small", identifier="abc")
+    found = events(b"".join(stream.feed(chunk) for chunk in chunks))
+    assert [one["delta"] for one in found if one["type"].endswith("delta")] == ['{"a":1}']
+
+
 @pytest.mark.parametrize("between", [called(1, "", id="b", name="g"), piece({"content": "Hm."})])
 def test_interleaved_calls_are_refused_and_not_mixed(between: Chunk) -> None:
     """An event cannot go back to an item that is done."""
