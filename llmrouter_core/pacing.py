@@ -18,6 +18,11 @@ from attrs import frozen
 
 from llmrouter_core.types import Decision, Query
 
+try:
+    import resource
+except ImportError:  # not on this system
+    resource = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
@@ -75,14 +80,25 @@ class Pace:
         line = self._lines.get(loop)
         if line is None:
             self._lines[loop] = [asked]
-            loop.call_soon(self._next, loop)
+            loop.call_soon(self._next, loop, 0)
         else:
             line.append(asked)
         return [await asked.found]
 
-    def _next(self, loop: AbstractEventLoop) -> None:
-        """Decide the first queries in line; the others wait a turn, so that answers pass."""
-        line = [asked for asked in self._lines[loop] if not asked.found.done()]  # not cancelled
+    def _next(self, loop: AbstractEventLoop, before: int) -> None:
+        """Decide the first queries in line; the others wait a turn, so that answers pass.
+
+        While more come with every turn, they are waited for: the loop has other work meanwhile.
+
+        Args:
+            loop: Whose line it is.
+            before: How many stood there a turn ago.
+        """
+        line = self._lines[loop]
+        if before < len(line) < _TOGETHER:
+            loop.call_soon(self._next, loop, len(line))
+            return
+        line = [asked for asked in line if not asked.found.done()]  # not cancelled
         size = count = 0
         for asked in line[:_TOGETHER]:
             size += len(asked.query.text)
@@ -91,7 +107,7 @@ class Pace:
             count += 1
         if rest := line[count:]:
             self._lines[loop] = rest
-            loop.call_soon(self._next, loop)
+            loop.call_soon(self._next, loop, len(rest))
         else:
             del self._lines[loop]
         self._settle(line[:count])
@@ -113,11 +129,12 @@ class Pace:
 
     def _noted(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide on the event loop, and count whether that was quick."""
-        started = time.perf_counter()
+        started, before = time.perf_counter(), _spent()
         try:
             return self._decide(queries)
         finally:
-            if time.perf_counter() - started >= _SLOW * max(1, len(queries)):
+            limit = _SLOW * max(1, len(queries))
+            if time.perf_counter() - started >= limit and not _paused(before, limit):
                 self._slips += 1
                 self._proof = self._calm = 0
             else:
@@ -136,3 +153,22 @@ class Pace:
             self._proof += 1
         # Else it waited, and who knows for what: beside a busy loop a thread waits for its turn.
         return found
+
+
+def _spent() -> tuple[float, int] | None:
+    """Return the seconds this thread has worked and how often it has waited, where that is told."""
+    if not hasattr(resource, "RUSAGE_THREAD"):
+        return None
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return used.ru_utime + used.ru_stime, used.ru_nvcsw
+
+
+def _paused(before: tuple[float, int] | None, limit: float) -> bool:
+    """Return whether time passed since *before* with neither work nor waiting.
+
+    Then the machine was busy with others, or a container had used up its share.
+    """
+    after = _spent()
+    if before is None or after is None:  # what takes long is taken for slow
+        return False
+    return after[0] - before[0] < limit / 2 and after[1] == before[1]

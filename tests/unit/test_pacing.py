@@ -1,6 +1,9 @@
 """Where a decision is taken: on the loop while it is quick, and together with its neighbours."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -233,3 +236,27 @@ def test_loops_in_several_threads_do_not_meet() -> None:
         thread.join()
     assert len(found) == 150
     assert all(len(set(names)) == 1 for names in found)
+
+
+# ---------------------------------------------------------------------------- beside others
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no cores to choose from")
+def test_a_pause_of_the_machine_is_no_fault_of_the_decision() -> None:
+    """Whoever shares its core, or has used up a quota, is stopped within a decision."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    core = {min(os.sched_getaffinity(0))}
+    before = os.sched_getaffinity(0)
+    others = [subprocess.Popen(spin, preexec_fn=lambda: os.sched_setaffinity(0, core))]
+    others += [subprocess.Popen(spin, preexec_fn=lambda: os.sched_setaffinity(0, core))]
+    try:
+        os.sched_setaffinity(0, core)
+        desk = Desk().quick()
+        ends = time.monotonic() + 3
+        while time.monotonic() < ends:
+            assert all(desk.places(*[lambda: sum(range(20_000)) and where()] * 20))
+    finally:
+        os.sched_setaffinity(0, before)
+        for other in others:
+            other.kill()
+            other.wait()
