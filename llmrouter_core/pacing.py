@@ -156,7 +156,7 @@ class Pace:
 
 
 def _spent() -> tuple[float, int] | None:
-    """Return the seconds this thread has worked and how often it has waited, where that is told."""
+    """Return the seconds this thread has worked and how often it has waited; None if unknown."""
     if not hasattr(resource, "RUSAGE_THREAD"):
         return None
     used = resource.getrusage(resource.RUSAGE_THREAD)
