@@ -12,6 +12,14 @@ from llmrouter_core.errors import ConfigError
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{,63}|[a-z_][a-z0-9_]{,31}")
 
 
+_revealed: set[str] = set()
+
+
+def revealed() -> frozenset[str]:
+    """Return every value that was revealed in this process, for whoever keeps them out of logs."""
+    return frozenset(_revealed)
+
+
 class Secret:
     """A secret value, read from the environment when it is used and never shown.
 
@@ -45,7 +53,9 @@ class Secret:
         if self.missing:
             reason = f"{self.env} is not set; set it: export {self.env}=…"
             raise ConfigError("environment", [reason if self.env else "the secret is empty"])
-        return str(self._value if self.env is None else os.environ[self.env]).strip()
+        value = str(self._value if self.env is None else os.environ[self.env]).strip()
+        _revealed.add(value)
+        return value
 
     def __repr__(self) -> str:
         return f"Secret(env={self.env!r})" if self.env else "Secret(•••)"

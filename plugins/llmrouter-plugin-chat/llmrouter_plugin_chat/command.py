@@ -58,6 +58,7 @@ def _serve(
     config: Path, options: ServerOptions, keeper: Any, token: str | None, no_browser: bool
 ) -> None:
     from llmrouter_plugin_server.app import Route
+    from llmrouter_plugin_server.logs import configure
     from llmrouter_plugin_server.serving import serve
 
     from llmrouter_plugin_chat.pages import app
@@ -69,6 +70,7 @@ def _serve(
             # A browser of the terminal holds whoever opens it until it is closed.
             threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
 
+    configure(options.log_format)
     routes = [
         Route("/chat", app, open=True, below=True),
         Route("/dashboard", app, open=True),

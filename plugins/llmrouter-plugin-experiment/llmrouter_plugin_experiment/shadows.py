@@ -114,7 +114,8 @@ class Shadows:
             if row["finish"] == "length":
                 row["status"] = "truncated"
         except Exception as error:  # noqa: BLE001 - whatever a shadow does harms nobody
-            row |= {"status": _status(error), "error": str(error) or type(error).__name__}
+            said = str(error) if self._texts else ""  # it may quote the question
+            row |= {"status": _status(error), "error": said or type(error).__name__}
         text = "".join(texts)
         row |= {"seconds": perf_counter() - started, **_used(model, request, text, usage)}
         row["beside"] = {

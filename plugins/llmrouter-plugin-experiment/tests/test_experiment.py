@@ -363,9 +363,10 @@ def test_texts_are_written_down_only_where_asked_for(tmp_path: Path) -> None:
     assert (line["query"], line["text"], line["beside"]["text"]) == ("hi", "c", "a")
 
 
-def test_a_shadow_that_fails_harms_nobody(tmp_path: Path) -> None:
-    """Its error is a line."""
-    router, _ = shadowed(tmp_path / "log", Talks(down=("c",)))
+@pytest.mark.parametrize(("texts", "said"), [(False, "Unavailable"), (True, "it is down")])
+def test_a_shadow_that_fails_harms_nobody(tmp_path: Path, texts: bool, said: str) -> None:
+    """Its error is a line; what it says may quote the question."""
+    router, _ = shadowed(tmp_path / "log", Talks(down=("c",)), shadow_texts=texts)
 
     async def ask() -> str:
         async with router:
@@ -375,7 +376,7 @@ def test_a_shadow_that_fails_harms_nobody(tmp_path: Path) -> None:
 
     assert asyncio.run(ask()) == "a"
     [line] = lines(tmp_path / "log")
-    assert (line["status"], line["error"], line["cost"]) == ("error", "it is down", 0.0)
+    assert (line["status"], line["error"], line["cost"]) == ("error", said, 0.0)
 
 
 def test_shadows_are_few_and_end_with_the_router(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from llmrouter_plugin_server.asking import Asking, asking
 from llmrouter_plugin_server.faults import Fault, fault_of
 from llmrouter_plugin_server.generations import Generation
 from llmrouter_plugin_server.leaving import Client
+from llmrouter_plugin_server.logs import REQUEST, told
 from llmrouter_plugin_server.notes import (
     answered_by,
     cost_header,
@@ -92,6 +93,7 @@ class Answer:
         self, scope: Scope, receive: Receive, send: Send, head: Mapping[bytes, bytes]
     ) -> None:
         """Answer; a client that leaves ends the call of the model."""
+        REQUEST.set(self._id)
         metrics = self._gateway.metrics
         try:
             body = await body_of(scope, receive, head, self._gateway.options)
@@ -267,7 +269,7 @@ class Answer:
     async def _failed(self, send: Send, error: Exception) -> None:
         fault = fault_of(error)
         if fault.status == 500:
-            LOGGER.error("request %s failed: %s", self._id, _told(error), exc_info=error)
+            LOGGER.error("request %s failed: %s", self._id, told(error), extra={"error": error})
         await self._broken(send, fault)
 
     async def _broken(self, send: Send, fault: Fault) -> None:
@@ -316,10 +318,6 @@ class Answer:
 
 
 _STOPPING = Fault(503, "the server is stopping; ask again", "server_error", "stopping", None, 1.0)
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _most(models: list[Model], request: Request, expected: int) -> float:

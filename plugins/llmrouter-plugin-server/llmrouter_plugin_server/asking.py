@@ -21,6 +21,7 @@ from llmrouter_core import (
 )
 
 from llmrouter_plugin_server.generations import Generation
+from llmrouter_plugin_server.logs import told
 from llmrouter_plugin_server.metrics import Metrics
 from llmrouter_plugin_server.permitting import ANYONE, Permit
 
@@ -78,8 +79,10 @@ class Asking(Session):
         """Count and log that the router failed."""
         self.trouble = error
         self._metrics.router_failed(type(error).__name__)
-        reason = str(error) or "no decision in time"
-        LOGGER.warning("the router failed (%s), the default model answers", reason[:500])
+        why = "no decision in time" if isinstance(error, TimeoutError) else told(error)
+        LOGGER.warning(
+            "the router failed (%s), the default model answers", why, extra={"error": error}
+        )
 
     @property
     def default(self) -> Model:

@@ -17,6 +17,7 @@ from llmrouter_plugin_server.admission import Admission
 from llmrouter_plugin_server.answering import Answer
 from llmrouter_plugin_server.faults import Fault, Refusal, fault_of, refuse
 from llmrouter_plugin_server.generations import Generations
+from llmrouter_plugin_server.logs import told
 from llmrouter_plugin_server.metrics import Metrics
 from llmrouter_plugin_server.reading import head_of
 from llmrouter_plugin_server.records import Records
@@ -232,7 +233,7 @@ class Gateway:
     async def _refused(self, send: Send, error: Exception, endpoint: str, shape: Shape) -> None:
         fault = fault_of(error)
         if fault.status >= 500 and not isinstance(error, Refusal):
-            LOGGER.error("%s failed: %s: %s", endpoint, type(error).__name__, error)
+            LOGGER.error("%s failed: %s", endpoint, told(error), extra={"error": error})
         self.metrics.answered(endpoint, fault.status, 0.0)
         await reply_fault(send, fault, (), shape)
 

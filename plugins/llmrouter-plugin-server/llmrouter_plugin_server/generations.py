@@ -12,6 +12,7 @@ from llmrouter_core import ConfigError, LLMRouter, LLMRouterError, Model, NotFit
 
 from llmrouter_plugin_server import names
 from llmrouter_plugin_server.composing import breakers_of, composed
+from llmrouter_plugin_server.logs import told
 from llmrouter_plugin_server.settings import ServerOptions
 
 LOGGER = logging.getLogger("llmrouter.server")
@@ -70,7 +71,8 @@ class Generation:
             await self.router.__aexit__(None, None, None)
             raise
         except LLMRouterError as error:  # it may pass, and until then the default model answers
-            LOGGER.warning("the router cannot decide yet: %s", error)
+            why = told(error)
+            LOGGER.warning("the router cannot decide yet: %s", why, extra={"error": error})
 
     async def close(self) -> None:
         """Wait until nobody uses the router any more, and close it."""
@@ -163,7 +165,11 @@ class Generations:
                 fresh = Generation(router, self._options)
                 await fresh.open()
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises, we serve on
-                LOGGER.error("the config was not reloaded, the old one goes on: %s", error)
+                LOGGER.error(
+                    "the config was not reloaded, the old one goes on: %s",
+                    told(error),
+                    extra={"error": error},
+                )
                 self._told("failed")
                 return
             old, self.now = self.now, fresh

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen, validators
 from llmrouter_core import ConfigError
 from llmrouter_core.structuring import structure
 from llmrouter_core.tables import read
+
+Format: TypeAlias = Literal["text", "json"]
 
 _positive = [validators.gt(0.0), validators.lt(float("inf"))]
 _share = [validators.ge(0.0), validators.le(1.0)]
@@ -27,6 +29,7 @@ class ServerOptions:
         insecure: Answer without keys; on loopback only.
         keys: Store of the virtual keys: a file of SQLite, or `redis://…`.
         log: Folder of the decision records; None keeps none.
+        log_format: How the server's own log goes to stderr: as `text`, or as lines of `json`.
         log_texts: Whether records have the text of the query.
         log_embeddings: Whether records have its embedding, which is computed once more.
         default_model: Who answers when the router itself fails; the first routable model if None.
@@ -61,6 +64,7 @@ class ServerOptions:
     insecure: bool = False
     keys: str | None = None
     log: Path | None = None
+    log_format: Format = "text"
     log_texts: bool = False
     log_embeddings: bool = False
     default_model: str | None = None

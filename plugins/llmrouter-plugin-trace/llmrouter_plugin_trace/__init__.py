@@ -44,7 +44,8 @@ class TraceExtension:
 
     Attributes:
         path: The file to append to; without one, lines go to the logger `llmrouter.trace`.
-        texts: Whether prompts and answers are recorded too.
+        texts: Whether prompts and answers are recorded too, and what errors say, which may quote
+            them.
     """
 
     path: Path | None = field(default=None, converter=converters.optional(Path))
@@ -79,7 +80,7 @@ class TraceExtension:
         try:
             yield span
         except BaseException as error:
-            span["error"] = _sentence(error)
+            span["error"] = _told(error, texts=self.texts)
             raise
         finally:
             span["seconds"] = perf_counter() - started
@@ -89,7 +90,7 @@ class TraceExtension:
         try:
             self._writer.write(json.dumps(span, default=_plain, allow_nan=False))
         except Exception as error:  # noqa: BLE001 - a trace never fails what it traces
-            self._losses.add(1, f"a span cannot be written: {type(error).__name__}: {error}")
+            self._losses.add(1, f"a span cannot be written: {type(error).__name__}")
 
     # ------------------------------------------------------------------ deciding
 
@@ -226,10 +227,14 @@ def _total(steps: Sequence[Step]) -> Span:
     }
 
 
-def _sentence(error: BaseException) -> Span:
+def _told(error: BaseException, *, texts: bool) -> Span:
+    """Return what ended a span; what it says may quote a prompt, so only with *texts*."""
     if isinstance(error, GeneratorExit):
         return {"type": "GeneratorExit", "message": "abandoned by the reader"}
-    return {"type": type(error).__name__, "message": str(error)}
+    found: Span = {"type": type(error).__name__}
+    if isinstance(status := getattr(error, "status", None), int):
+        found["status"] = status
+    return {**found, "message": str(error)} if texts else found
 
 
 def _shape(found: Any) -> list[int] | None:

@@ -142,7 +142,22 @@ def test_texts_are_recorded_only_on_request(tmp_path: Path) -> None:
     assert call["text"] == solve["text"] == solve["query"] == "a private matter"
 
 
-def test_a_failure_is_recorded_by_type_and_sentence(tmp_path: Path) -> None:
+def test_what_an_error_says_is_recorded_only_on_request(tmp_path: Path) -> None:
+    """A provider's message may quote the prompt."""
+    said = []
+    for texts in (False, True):
+        path = tmp_path / f"{texts}.jsonl"
+        with router_with(TraceExtension(path=path, texts=texts), Echo(down="small")) as router:
+            router.route("hello")
+        said.append(spans(path)[-3]["error"])
+
+    assert said == [
+        {"type": "Unavailable"},
+        {"type": "Unavailable", "message": "model 'small' is down"},
+    ]
+
+
+def test_a_failure_is_recorded_by_type(tmp_path: Path) -> None:
     """The call that failed has the error; the answer that was saved by a fallback has none."""
     path = tmp_path / "trace.jsonl"
 
@@ -150,7 +165,7 @@ def test_a_failure_is_recorded_by_type_and_sentence(tmp_path: Path) -> None:
         router.route("hello")
 
     failed, answered, solve = spans(path)[-3:]
-    assert failed["error"] == {"type": "Unavailable", "message": "model 'small' is down"}
+    assert failed["error"] == {"type": "Unavailable"}
     assert (failed["first"], failed["finish"], failed["cost"]) == (None, None, None)
     assert answered["model"] == "large"
     assert "error" not in answered

@@ -30,6 +30,7 @@ from llmrouter_plugin_server.keeping.errors import NotAllowed, OverLimit, StoreD
 from llmrouter_plugin_server.keeping.records import Holder, Record, holder_of
 from llmrouter_plugin_server.keeping.store import Hold, Refusal, Store
 from llmrouter_plugin_server.keeping.tokens import digest, well_formed
+from llmrouter_plugin_server.logs import told
 
 T = TypeVar("T")
 
@@ -339,8 +340,8 @@ class Keeper:
             await asyncio.sleep(self.lease_seconds / 3)
             try:
                 await self._pulse()
-            except Exception:  # noqa: BLE001 - or no lease would ever be renewed again
-                _log.exception("leases could not be renewed")
+            except Exception as error:  # noqa: BLE001 - or no lease would ever be renewed again
+                _log.error("leases could not be renewed: %s", told(error), extra={"error": error})
 
     async def _pulse(self) -> None:
         """Book what could not be booked, and renew leases."""
