@@ -171,10 +171,10 @@ class Pipeline:
             self._blame("select", f"returned shape {got}, expected ({n}, k) with k from 1 to {m}")
         if ranking.dtype.kind != "i":
             self._blame("select", f"returned {ranking.dtype}, expected columns of the pool (intp)")
-        if n and (ranking.min() < -1 or ranking.max() >= m):
-            self._blame("select", f"ranked a column outside -1..{m - 1}")
         padded = False
         for row in ranking.tolist():  # quicker than numpy on the few columns of a pool
+            if min(row) < -1 or max(row) >= m:
+                self._blame("select", f"ranked a column outside -1..{m - 1}")
             if len(set(row)) < len(row):
                 padded = True  # or ranked twice
                 if any(row.count(column) > 1 for column in row if column >= 0):
@@ -206,7 +206,8 @@ class Pipeline:
         """
         scores = self.score(queries, embeddings)
         ranking = self.select(queries, scores)
-        for row in np.flatnonzero(ranking[:, 0] < 0)[:1]:
+        if len(ranking) and ranking[:, 0].min() < 0:
+            row = int(np.argmin(ranking[:, 0]))
             excluded = self._excluded((), _row(scores, row))
             reasons = "; ".join(f"{name}: {why}" for name, why in excluded.items())
             which = "this query" if len(queries) == 1 else f"query {row + 1} of {len(queries)}"
@@ -220,7 +221,7 @@ class Pipeline:
         if not queries:
             return []
         ranking, scores = self.rank(queries, embeddings)
-        whole = ranking.shape[1] == len(self.models) and bool((ranking >= 0).all())
+        count = len(self.models)
         decisions = []
         for row, (query, columns) in enumerate(zip(queries, ranking.tolist(), strict=True)):
             ranked = tuple([self.models[column] for column in columns if column >= 0])
@@ -231,7 +232,7 @@ class Pipeline:
                     ranking=ranked,
                     models=self.models,
                     scores=mine,
-                    excluded={} if whole else self._excluded(ranked, mine),
+                    excluded={} if len(ranked) == count else self._excluded(ranked, mine),
                 )
             )
         return decisions
