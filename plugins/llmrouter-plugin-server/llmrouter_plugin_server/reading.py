@@ -16,6 +16,7 @@ from llmrouter_plugin_server.settings import ServerOptions
 _decode = msgspec.json.Decoder().decode
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
+_SHORT = 8 << 10  # bytes
 _ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
 
 
@@ -102,8 +103,9 @@ def fields_of(body: bytes, options: ServerOptions) -> dict[str, Any]:
         raise refuse(400, f"the body is a JSON {type(fields).__name__}, not an object", "bad_json")
     if len(body) > options.most_messages:  # each takes a byte at least
         _check_messages(fields, options.most_messages)
-    # Counting brackets is quick; only who has many of them is looked at closely.
-    if body.count(b"[") + body.count(b"{") > deepest and _depth(fields, deepest) > deepest:
+    # In a short body counting brackets is quicker; a long one is mostly text.
+    flat = len(body) <= _SHORT and body.count(b"[") + body.count(b"{") <= deepest
+    if not flat and _depth(fields, deepest) > deepest:
         raise _too_deep(deepest)
     return fields
 
