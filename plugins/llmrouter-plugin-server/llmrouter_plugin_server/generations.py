@@ -165,11 +165,10 @@ class Generations:
                 fresh = Generation(router, self._options)
                 await fresh.open()
             except Exception as error:  # noqa: BLE001 - whatever a plugin raises, we serve on
-                LOGGER.error(
-                    "the config was not reloaded, the old one goes on: %s",
-                    told(error),
-                    extra={"error": error},
-                )
+                # Nobody has asked anything of it, so what it says quotes nobody.
+                why = str(error) if isinstance(error, LLMRouterError) else told(error)
+                kept = "the config was not reloaded, the old one goes on: %s"
+                LOGGER.error(kept, why, extra={"error": error})
                 self._told("failed")
                 return
             old, self.now = self.now, fresh

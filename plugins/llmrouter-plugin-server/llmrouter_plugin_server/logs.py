@@ -45,16 +45,22 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # headers, as they are sent or as Python shows them
     (
         re.compile(
-            r"(?i)((?:authorization|api[-_]?key)\\?['\"]?\s*(?:[:=]|(?<=['\"])\s*,)\s*b?\\?['\"]?)"
-            r"(?:(?:bearer|basic)\s+)?[^\s'\",;\\]+"
+            r"(?i)((?:authorization|api[-_]?key)\\?['\"]?\s*(?:[:=]|(?<=['\"])\s*,)"
+            r"\s*(?:b(?=['\"]))?\\?['\"]?)(?:(?:bearer|basic)\s+)?[^\s'\",;\\]+"
         ),
         rf"\1{_HIDDEN}",
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=*…-]{6,}"), rf"\1 {_HIDDEN}"),
     # keys by what providers begin them with, cut short or not; names of functions are left alone
+    (re.compile(r"lr-[\w-]{43}"), _HIDDEN),
     (re.compile(r"(?i)\b(?:sk|pk|rk|lr|gsk|nvapi|pplx)-[\w*.…-]{6,}"), _HIDDEN),
     (re.compile(r"(?i)\b(?:key|hf|xai|tgp)-[\w*.…-]{16,}"), _HIDDEN),
-    (re.compile(r"\b(?:sk|pk|rk|gsk|hf|r8|tgp|ghp)_(?:\w{1,12}_)*[A-Za-z0-9*…-]{16,}"), _HIDDEN),
+    (
+        re.compile(
+            r"\b(?:sk|pk|rk|gsk|hf|r8|tgp|ghp)_(?:[A-Za-z0-9]{1,12}_){0,3}[A-Za-z0-9*…-]{16,}"
+        ),
+        _HIDDEN,
+    ),
     (re.compile(r"\b(?:AIza[\w*…-]{8,}|A[KS]IA[A-Z0-9*…]{8,})"), _HIDDEN),
     (re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*)*"), _HIDDEN),  # a token of JSON (JWT)
 )
@@ -73,8 +79,8 @@ def redacted(text: str) -> str:
 def told(error: BaseException) -> str:
     """Return what may be logged of *error*.
 
-    That is our own sentence, or the type: with the status of a provider's answer, else with the
-    places that it went through, the innermost first.
+    That is our own sentence, unless it was made of another error's, or the type: with the status
+    of a provider's answer, else with the places that it went through, the innermost first.
     """
     name = type(error).__name__
     if isinstance(error, AllModelsFailed):
@@ -82,7 +88,8 @@ def told(error: BaseException) -> str:
     if isinstance(error, CallError):
         return name if error.status is None else f"{name} (status {error.status})"
     if isinstance(error, LLMRouterError):
-        return "; ".join(str(error).splitlines())
+        cause = error.__cause__
+        return str(error) if cause is None else f"{name} from {told(cause)}"
     if isinstance(error, OSError) and error.strerror:
         name = f"{name}: {error.strerror}"
     places = _places(error)

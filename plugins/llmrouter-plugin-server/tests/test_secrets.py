@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
@@ -15,8 +18,10 @@ import pytest
 from llmrouter_core import LLMRouter
 from llmrouter_plugin_server.app import ServerOptions
 from llmrouter_plugin_server.keeping import Bounds, Keeper, Limits, new, store_at
+from llmrouter_plugin_server.logs import Json, Text
 
 from .gateways import Reply, Running
+from .processes import Process
 
 PROVIDER_KEY = "sk-canary-of-the-provider-4711"
 PROMPT = "canary-of-the-prompt-0815"
@@ -62,7 +67,7 @@ JSON, SSE = "application/json", "text/event-stream"
 
 
 class Talkative(BaseHTTPRequestHandler):
-    """A provider that fails in every way, and repeats the key it was sent whenever it does."""
+    """A provider that fails in every way, and repeats the key and the prompt whenever it does."""
 
     protocol_version = "HTTP/1.1"
     faults: Iterator[str] = iter(())
@@ -71,7 +76,7 @@ class Talkative(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.seen.append(f"{self.headers}{body.decode()}")
-        said = f"not with {self.headers['authorization']} for {self.headers}"
+        said = f"not '{PROMPT}' with {self.headers['authorization']} for {self.headers}{body}"
         error = json.dumps({"error": {"message": said, "code": said, "type": said}})
         fault = next(self.faults)
         if fault.isdigit():
@@ -152,6 +157,7 @@ def test_no_secret_is_anywhere(
     keeper = Keeper(store=store_at(str(tmp_path / "keys.db")))
     options = ServerOptions(log=tmp_path / "log", breaker=breaker, reload=0.0)
     caplog.set_level(logging.DEBUG)
+    lines = {form: logged(form, monkeypatch) for form in (Text, Json)}
     answers: list[Reply] = []
     with Running(LLMRouter(config), options, composed=True, keeper=keeper) as served:
         for one in (record, spent, owner):
@@ -173,7 +179,8 @@ def test_no_secret_is_anywhere(
     files = b"".join(path.read_bytes() for path in written)
     out, err = capfd.readouterr()
     told = "".join(f"{answer.headers}{answer.body.decode()}" for answer in (*answers, *pages))
-    kept = caplog.text + out + err + files.decode("latin-1")
+    log = "".join(stream.getvalue() for stream in lines.values())
+    kept = caplog.text + log + out + err + files.decode("latin-1")
 
     statuses = {answer.status for answer in answers}
     assert statuses >= ({400, 401, 503} if breaker else {200, 400, 401, 404, 429, 502, 504})
@@ -188,7 +195,77 @@ def test_no_secret_is_anywhere(
     assert token not in kept
     for secret in (token, spent_token, owner_token):
         assert not any(secret in seen for seen in Talkative.seen)
+    assert PROMPT in told  # whoever sent it may read what the provider says of it
     assert PROMPT not in kept
+    assert all(json.loads(line)["message"] for line in lines[Json].getvalue().splitlines())
+    assert "the config was not reloaded" in lines[Text].getvalue()
+
+
+def logged(form: type[logging.Formatter], monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Return where everything that is logged goes in that form too."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(form())
+    monkeypatch.setattr(logging.root, "handlers", [*logging.root.handlers, handler])
+    return stream
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("fault", ["500", "429", "error in 200"])
+def test_nothing_of_it_is_on_stderr(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, fault: str
+) -> None:
+    """Of a process, where circuits open, a stranger's bug is logged, and a reload fails."""
+    monkeypatch.setenv("CANARY_KEY", PROVIDER_KEY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "buggy.py").write_text(BUGGY)
+    house = tmp_path / "buggy-1.0.dist-info"
+    house.mkdir()
+    (house / "METADATA").write_text("Metadata-Version: 2.1\nName: buggy\nVersion: 1.0\n")
+    (house / "entry_points.txt").write_text("[llmrouter.scorer]\nbuggy = buggy:Buggy\n")
+    config = tmp_path / "router.toml"
+    config.write_text(CONFIG.replace("URL", url) + '[scorer.bug]\nuse = "buggy"\n')
+    served = Process(config, "--insecure", "--log-format", form)
+    assert served.port, served.said
+    Talkative.faults = cycle([fault])
+    messages = [{"role": "user", "content": PROMPT}]
+    try:
+        for _ in range(8):
+            served.ask("/v1/chat/completions", {"messages": messages})
+        config.write_text("not a config")
+        served.process.send_signal(signal.SIGHUP)
+        while b'result="failed"' not in served.ask("/metrics")[1]:
+            time.sleep(0.01)
+    finally:
+        code = served.stop()
+    assert code == 0
+
+    found = "".join(served.said)
+    assert "the router failed (BadResult from ValueError at " in found
+    assert "buggy.py:" in found
+    assert "the config was not reloaded" in found
+    assert "rests for" in found
+    for secret in (PROVIDER_KEY, PROVIDER_KEY[3:], PROMPT):
+        assert secret not in found
+    if form == "json":
+        rows = [json.loads(line) for line in served.said]
+        assert {"warning", "info", "error"} == {row["level"] for row in rows}
+        assert any(row["message"].startswith("serving ") for row in rows)
+        [bug, *_] = [row for row in rows if row["message"].startswith("the router failed")]
+        assert bug["error"] == "BadResult"
+        assert len(bug["request"]) == 24
+
+
+BUGGY = """
+from attrs import define
+from llmrouter_core import hookimpl
+
+@define
+class Buggy:
+    @hookimpl
+    def score(self, queries, models):
+        raise ValueError(f"cannot score {queries[0].text!r}")
+"""
 
 
 def bearer(token: str) -> dict[str, str]:
