@@ -1,7 +1,7 @@
 """Where a decision is taken: on the event loop while that blocks nobody, else in a thread.
 
 Handing a decision of a fifth of a millisecond to a thread costs more than the decision. One that
-waits, for a network or a large encoder, must never hold up everybody else.
+waits, for a network or a large encoder, must not hold up everybody else.
 
 Queries that are ready in the same turn of the loop are decided as one batch: sixteen together
 cost about a quarter of what they cost one by one, because numpy charges by the call.
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
 
-from llmrouter_core.types import Decision, Query
+from llmrouter_core.errors import NoEligibleModel
+from llmrouter_core.types import Decision, Payload, Query
 
 try:
     import resource
@@ -26,13 +27,16 @@ except ImportError:  # not on this system
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-Decide: TypeAlias = Callable[[Sequence[Query]], list[Decision]]
+Found: TypeAlias = Decision | NoEligibleModel
+Decide: TypeAlias = Callable[[Sequence[Query]], list[Found]]
 
 _QUICK = 0.002  # seconds of work on a query that nobody notices
+_IDLE = 0.001  # seconds of waiting, beyond which it waits for something
 _SLOW = 0.010  # seconds that others do notice
-_PROOF = 30  # quick decisions that make a proof; each long one takes `_DOUBT` of them away
+_PROOF = 30  # quick decisions that make a proof; each that is not takes `_DOUBT` of them away
 _DOUBT = 10
-_MOST = 5  # slow ones on the event loop; one may be a pause of the machine
+_MOST = 12  # times that the proof is doubled at most
+_WAITED = 4  # times that it is doubled by a decision that waited while everybody else did
 _FORGIVEN = 10_000  # quick ones in a row that make up for a slow one
 _SHORT = 300_000  # characters; what reads more is not like what was measured
 _TOGETHER = 16  # queries of a batch, at most; more gain little and hold the loop for long
@@ -50,13 +54,14 @@ class _Asked:
 class Pace:
     """Takes the decisions of one router where they hold nobody up, by what earlier ones took.
 
-    They are quick once thirty were, and hardly any was long. If one on the event loop is slow
-    nevertheless, it has to be proved again; if that happens a few times, then what was seen says
-    nothing, as behind a cache, and none is taken there again.
+    They are quick once thirty were, and hardly any was not. If one on the event loop is slow
+    nevertheless, it has to be proved again, with twice as many each time: what is quick now and
+    then, as behind a cache, is soon not believed any more.
 
     Args:
-        decide: What computes one decision per query. It sees the context variables of whoever
-            asked, but for queries that it decides together, which have none in common.
+        decide: What computes a decision for each query, or why there is none. It sees the context
+            variables of whoever asked, but for queries that it decides together, which have none
+            in common.
     """
 
     def __init__(self, decide: Decide) -> None:
@@ -67,18 +72,24 @@ class Pace:
         self._lines: dict[AbstractEventLoop, list[_Asked]] = {}
 
     async def decide(self, queries: Sequence[Query]) -> list[Decision]:
-        """Return one decision per query; what `decide` raises is raised here."""
+        """Return one decision per query.
+
+        Raises:
+            NoEligibleModel: There is none for one of them.
+        """
         import asyncio
 
-        size = sum([len(query.text) for query in queries])
-        if self._proof < _PROOF or self._slips >= _MOST or size > _SHORT:
-            return await asyncio.to_thread(self._proved, queries)
+        many = len(queries) > _TOGETHER or sum(map(_size, queries)) > _SHORT
+        if many or self._proof < _PROOF << self._slips:
+            return decisions_of(await asyncio.to_thread(self._proved, queries))
         if len(queries) != 1:
-            return self._noted(queries)
+            return decisions_of(self._noted(queries))
         loop = asyncio.get_running_loop()
         asked = _Asked(queries[0], loop.create_future(), copy_context())
         line = self._lines.get(loop)
         if line is None:
+            for other in [one for one in self._lines if one.is_closed()]:
+                del self._lines[other]  # it ended before its turn
             self._lines[loop] = [asked]
             loop.call_soon(self._next, loop, 0)
         else:
@@ -101,7 +112,7 @@ class Pace:
         line = [asked for asked in line if not asked.found.done()]  # not cancelled
         size = count = 0
         for asked in line[:_TOGETHER]:
-            size += len(asked.query.text)
+            size += _size(asked.query)
             if count and size > _SHORT:
                 break
             count += 1
@@ -110,49 +121,85 @@ class Pace:
             loop.call_soon(self._next, loop, len(rest))
         else:
             del self._lines[loop]
-        self._settle(line[:count])
+        if count:
+            self._settle(loop, line[:count])
 
-    def _settle(self, batch: Sequence[_Asked]) -> None:
+    def _settle(self, loop: AbstractEventLoop, batch: Sequence[_Asked]) -> None:
         """Tell everybody in *batch* what is decided; where that fails, each one for itself."""
         context = batch[0].context if len(batch) == 1 else Context()
         try:
-            decisions = context.run(self._noted, [asked.query for asked in batch]) if batch else []
-        except Exception as error:  # noqa: BLE001 - raised again where it was asked
-            if len(batch) == 1:
-                batch[0].found.set_exception(error)
-                return
+            found = context.run(self._noted, [asked.query for asked in batch])
+        except BaseException as error:  # the loop would swallow most, and everybody would wait
+            stops = isinstance(error, KeyboardInterrupt | SystemExit)
             for asked in batch:
-                self._settle([asked])
+                if len(batch) > 1 and not stops:
+                    loop.call_soon(self._settle, loop, [asked])
+                else:
+                    _tell(asked.found, error)
+            if stops:
+                raise
             return
-        for asked, decision in zip(batch, decisions, strict=True):
-            asked.found.set_result(decision)
+        for asked, one in zip(batch, found, strict=True):
+            _tell(asked.found, one)
 
-    def _noted(self, queries: Sequence[Query]) -> list[Decision]:
+    def _noted(self, queries: Sequence[Query]) -> list[Found]:
         """Decide on the event loop, and count whether that was quick."""
         started, before = time.perf_counter(), _spent()
         try:
             return self._decide(queries)
         finally:
             limit = _SLOW * max(1, len(queries))
-            if time.perf_counter() - started >= limit and not _paused(before, limit):
-                self._slips += 1
+            slow = time.perf_counter() - started >= limit
+            if slips := _fault(before, limit) if slow else 0:
+                self._slips = min(self._slips + slips, _MOST)
                 self._proof = self._calm = 0
             else:
                 self._calm += 1
                 if self._calm % _FORGIVEN == 0:
                     self._slips = max(0, self._slips - 1)
 
-    def _proved(self, queries: Sequence[Query]) -> list[Decision]:
+    def _proved(self, queries: Sequence[Query]) -> list[Found]:
         """Decide in a thread, and count whether that was quick."""
-        started, worked = time.perf_counter(), time.thread_time()
+        started, worked, all_worked = time.perf_counter(), time.thread_time(), time.process_time()
         found = self._decide(queries)
-        count = max(1, len(queries))
-        if time.thread_time() - worked >= _QUICK * count:
+        took, count = time.perf_counter() - started, max(1, len(queries))
+        worked, all_worked = time.thread_time() - worked, time.process_time() - all_worked
+        # Beside a busy loop a thread waits for its turn, which says nothing of the decision.
+        waited = took - max(worked, all_worked)
+        if worked >= _QUICK * count or waited >= _IDLE * count:
             self._proof = max(0, self._proof - _DOUBT)
-        elif time.perf_counter() - started < _SLOW * count:
+        elif took < _SLOW * count:
             self._proof += 1
-        # Else it waited, and who knows for what: beside a busy loop a thread waits for its turn.
         return found
+
+
+def _size(query: Query) -> int:
+    """Return how many characters may be read to decide *query*."""
+    payload = query.payload
+    return len(payload.source) if isinstance(payload, Payload) else len(query.text)
+
+
+def decisions_of(found: Sequence[Found]) -> list[Decision]:
+    """Return *found*, where every query has its decision.
+
+    Raises:
+        NoEligibleModel: One has none; the message says which.
+    """
+    decisions = []
+    for place, one in enumerate(found, start=1):
+        if isinstance(one, NoEligibleModel):
+            raise one if len(found) == 1 else NoEligibleModel(f"query {place}: {one}")
+        decisions.append(one)
+    return decisions
+
+
+def _tell(asked: Future[Decision], found: Found | BaseException) -> None:
+    if asked.done():  # whoever asked has left
+        return
+    if isinstance(found, BaseException):
+        asked.set_exception(found)
+    else:
+        asked.set_result(found)
 
 
 def _spent() -> tuple[float, int] | None:
@@ -163,12 +210,13 @@ def _spent() -> tuple[float, int] | None:
     return used.ru_utime + used.ru_stime, used.ru_nvcsw
 
 
-def _paused(before: tuple[float, int] | None, limit: float) -> bool:
-    """Return whether time passed since *before* with neither work nor waiting.
+def _fault(before: tuple[float, int] | None, limit: float) -> int:
+    """Return how much of a slip it was that more time than *limit* passed since *before*.
 
-    Then the machine was busy with others, or a container had used up its share.
+    None, if there was neither work nor waiting: then the machine was busy with others, or a
+    container had used up its share.
     """
     after = _spent()
-    if before is None or after is None:  # what takes long is taken for slow
-        return False
-    return after[0] - before[0] < limit / 2 and after[1] == before[1]
+    if before is None or after is None or after[0] - before[0] >= limit / 2:
+        return 1
+    return _WAITED if after[1] != before[1] else 0

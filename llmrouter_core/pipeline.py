@@ -23,7 +23,7 @@ from llmrouter_core.errors import (
 )
 from llmrouter_core.guarding import Guard
 from llmrouter_core.hooks import PROJECT, Call, Solve, Specs
-from llmrouter_core.pacing import Pace
+from llmrouter_core.pacing import Pace, decisions_of
 from llmrouter_core.types import Decision, Floats, Ints, Model, Query, Scores
 
 _FEW = 64  # numbers that are looked through one by one
@@ -44,7 +44,7 @@ class Pipeline:
     def __init__(self, models: Sequence[Model], parts: Sequence[Part]) -> None:
         self.models = tuple(model for model in models if model.routable)
         self.parts = tuple(parts)
-        self.pace = Pace(self.decide)
+        self.pace = Pace(self.decide_each)
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Specs)
         # pluggy asks the last registered first, wrappers included; extensions wrap the rest.
@@ -208,25 +208,35 @@ class Pipeline:
         ranking = self.select(queries, scores)
         if len(ranking) and ranking[:, 0].min() < 0:
             row = int(np.argmin(ranking[:, 0]))
-            excluded = self._excluded((), _row(scores, row))
-            reasons = "; ".join(f"{name}: {why}" for name, why in excluded.items())
-            which = "this query" if len(queries) == 1 else f"query {row + 1} of {len(queries)}"
-            raise NoEligibleModel(
-                f"no model may answer {which} ({reasons}); loosen a rule or add a model"
-            )
+            error = self._nobody(_row(scores, row))
+            raise error if len(queries) == 1 else NoEligibleModel(f"query {row + 1}: {error}")
         return ranking, scores
 
     def decide(self, queries: Sequence[Query], embeddings: Floats | None = None) -> list[Decision]:
         """Return one decision per query; arguments and errors are those of `rank`."""
+        return decisions_of(self.decide_each(queries, embeddings))
+
+    def decide_each(
+        self, queries: Sequence[Query], embeddings: Floats | None = None
+    ) -> list[Decision | NoEligibleModel]:
+        """Return the same, with the error in place of a decision for whom no model is left.
+
+        Raises:
+            BadResult: A part broke its contract.
+        """
         if not queries:
             return []
-        ranking, scores = self.rank(queries, embeddings)
+        scores = self.score(queries, embeddings)
+        ranking = self.select(queries, scores)
         count = len(self.models)
-        decisions = []
+        found: list[Decision | NoEligibleModel] = []
         for row, (query, columns) in enumerate(zip(queries, ranking.tolist(), strict=True)):
-            ranked = tuple([self.models[column] for column in columns if column >= 0])
             mine = _row(scores, row)
-            decisions.append(
+            if columns[0] < 0:
+                found.append(self._nobody(mine))
+                continue
+            ranked = tuple([self.models[column] for column in columns if column >= 0])
+            found.append(
                 Decision(
                     query=query,
                     ranking=ranked,
@@ -235,7 +245,14 @@ class Pipeline:
                     excluded={} if len(ranked) == count else self._excluded(ranked, mine),
                 )
             )
-        return decisions
+        return found
+
+    def _nobody(self, scores: Mapping[str, Scores]) -> NoEligibleModel:
+        excluded = self._excluded((), scores)
+        reasons = "; ".join(f"{name}: {why}" for name, why in excluded.items())
+        return NoEligibleModel(
+            f"no model may answer this query ({reasons}); loosen a rule or add a model"
+        )
 
     def _excluded(self, ranked: tuple[Model, ...], scores: Mapping[str, Scores]) -> dict[str, str]:
         """Return why each model that is not *ranked* was left out."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llmrouter_core import Query
+from llmrouter_core import NoEligibleModel, Payload, Query
 from llmrouter_core.pacing import Pace
 
 Act = Callable[[], Any]
@@ -27,12 +27,17 @@ def wait() -> str:
     return where()
 
 
-def work() -> str:
+def work(seconds: float = 0.004) -> str:
     """Compute for longer than nobody notices."""
-    ends = time.thread_time() + 0.004
+    ends = time.thread_time() + seconds
     while time.thread_time() < ends:
         sum(range(100))
     return where()
+
+
+def labour() -> str:
+    """Compute for so long that others notice."""
+    return work(0.015)
 
 
 class Desk:
@@ -100,47 +105,89 @@ def test_many_long_decisions_among_quick_ones_are_none() -> None:
     assert not any(Desk().places(*[work, *[where] * 8] * 12))
 
 
-def test_waiting_for_a_turn_beside_a_busy_loop_neither_proves_nor_disproves() -> None:
-    found = Desk().places(*[where] * 15, *[wait] * 5, *[where] * 100)
-    assert not any(found[:35])
-    assert found[-1]
+def test_a_decision_that_waits_now_and_then_stays_in_a_thread() -> None:
+    """As one does that asks a provider, but for what it remembers."""
+    assert not any(Desk().places(*[wait, *[where] * 8] * 12))
 
 
-def test_after_a_slow_decision_on_the_loop_quickness_is_proved_again() -> None:
-    found = Desk().quick().places(wait, *[where] * 500)
+def test_waiting_for_a_turn_beside_others_of_the_process_says_nothing() -> None:
+    ends = time.monotonic() + 20
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set() and time.monotonic() < ends:
+            sum(range(1000))
+
+    spinner = threading.Thread(target=spin)
+    spinner.start()
+    try:
+        assert any(Desk().places(*[where] * 300))
+    finally:
+        stop.set()
+        spinner.join()
+
+
+def test_after_a_slow_decision_on_the_loop_twice_as_many_have_to_be_quick() -> None:
+    found = Desk().quick().places(labour, *[where] * 500)
     assert found[0]
-    assert not any(found[1:31])
+    assert not any(found[1:61])
     assert found[-1]
 
 
-def test_decisions_that_are_slow_again_and_again_stay_in_a_thread() -> None:
-    desk = Desk()
-    for _ in range(5):
-        assert desk.quick().places(wait) == [True]
-    assert not any(desk.places(*[where] * 500))
+def test_one_that_waits_on_the_loop_is_not_believed_soon() -> None:
+    found = Desk().quick().places(wait, *[where] * 1000)
+    assert found[0]
+    assert not any(found[1:481])
+    assert found[-1]
 
 
 def test_a_long_calm_makes_up_for_a_slow_decision() -> None:
     desk = Desk()
-    for _ in range(4):
-        assert desk.quick().places(wait) == [True]
-    desk.quick().places(*[where] * 10_000)
-    assert desk.places(wait) == [True]
-    assert desk.quick().places(where) == [True]
+    for calm in (10, 10_000):
+        desk.quick().places(labour)
+        desk.quick().places(*[where] * calm)
+    found = desk.places(labour, *[where] * 500)  # the second without the calm, so the third now
+    assert found[0]
+    assert 100 < found[1:].index(True) < 200  # and not beyond 240
 
 
 def test_long_texts_are_decided_in_a_thread() -> None:
     assert Desk().quick().places(where, text="x" * 1_000_000) == [False]
 
 
-def test_errors_are_raised_from_both_places() -> None:
+def test_the_whole_request_counts_where_its_text_is_known() -> None:
+    desk = Desk().quick()
+    payload = Payload({"messages": []}, b"x" * 400_000)
+
+    async def run() -> Any:
+        return await desk.pace.decide([Query(text="x", payload=payload, facts={"act": where})])
+
+    assert asyncio.run(run()) != [where()]
+
+
+def test_many_queries_at_once_are_decided_in_a_thread() -> None:
+    desk = Desk().quick()
+
+    async def run(count: int) -> Any:
+        return await desk.pace.decide([Query(text="x", facts={"act": where})] * count)
+
+    assert set(asyncio.run(run(16))) == {where()}
+    assert set(asyncio.run(run(17))) != {where()}
+
+
+class Panic(BaseException):
+    """What an extension module may raise."""
+
+
+@pytest.mark.parametrize("kind", [KeyError, Panic])
+def test_errors_are_raised_from_both_places(kind: type[BaseException]) -> None:
     def fail() -> None:
-        raise KeyError("x")
+        raise kind("x")
 
     desk = Desk()
-    with pytest.raises(KeyError):
+    with pytest.raises(kind):
         desk.places(fail)
-    with pytest.raises(KeyError):
+    with pytest.raises(kind):
         desk.quick().places(fail)
 
 
@@ -173,6 +220,53 @@ def test_who_cannot_be_decided_fails_alone() -> None:
     found = Desk().quick().together(lambda: 1, fail, lambda: 3)
     assert found[0::2] == [1, 3]
     assert isinstance(found[1], KeyError)
+
+
+@pytest.mark.parametrize("kind", [KeyError, Panic])
+def test_whatever_is_raised_nobody_waits_for_ever(kind: type[BaseException]) -> None:
+    def fail() -> None:
+        raise kind("mine")
+
+    async def run() -> list[Any]:
+        async with asyncio.timeout(5):
+            asked = [desk.ask(act) for act in (lambda: 1, fail, lambda: 3)]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    desk = Desk().quick()
+    found = asyncio.run(run())
+    assert found[0::2] == [1, 3]
+    assert isinstance(found[1], kind)
+
+
+def test_for_whom_nobody_may_answer_the_others_are_decided_once() -> None:
+    desk = Desk().quick()
+    found = desk.together(lambda: 1, lambda: NoEligibleModel("none is left"), lambda: 3)
+    assert found[0::2] == [1, 3]
+    assert isinstance(found[1], NoEligibleModel)
+    assert str(found[1]) == "none is left"
+    assert desk.batches == [3]
+
+
+def test_of_several_the_one_for_whom_nobody_may_answer_is_named() -> None:
+    acts = [where, lambda: NoEligibleModel("none is left")]
+
+    async def run() -> Any:
+        return await Desk().pace.decide([Query(text="x", facts={"act": act}) for act in acts])
+
+    with pytest.raises(NoEligibleModel, match="query 2: none is left"):
+        asyncio.run(run())
+
+
+def test_a_loop_that_ended_before_its_turn_is_forgotten() -> None:
+    desk = Desk().quick()
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        loop.create_task(desk.ask(where))  # noqa: RUF006 - it never gets its turn
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        loop.close()
+    assert desk.places(where) == [True]
+    assert not desk.pace._lines
 
 
 def test_who_has_left_is_not_decided() -> None:
