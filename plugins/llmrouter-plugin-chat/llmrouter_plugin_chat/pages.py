@@ -46,7 +46,7 @@ _KINDS = {
     "txt": "text/plain; charset=utf-8",
 }
 _NAMED = {"chat.html": "/chat", "dashboard.html": "/dashboard"}
-_SHARED = re.compile(rb" *<!-- (shared/\w+\.html) -->\n")
+_SHARED = re.compile(rb" *<!-- (shared/\w+\.html) -->\r?\n")
 
 
 @frozen

@@ -29,7 +29,7 @@ def load() -> Any:
     Raises:
         ModuleNotFoundError: It is not installed.
     """
-    with _lock, _environment():
+    with _lock, _environment(), _handlers():
         litellm: Any = import_module("litellm")
     litellm.suppress_debug_info = True
     if hasattr(litellm, "telemetry"):  # of older versions
@@ -47,6 +47,18 @@ def _environment() -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def _handlers() -> Iterator[None]:
+    """Take away what litellm puts on its loggers: where lines go is for the application to say."""
+    before = {name: [*logging.getLogger(name).handlers] for name in LOGGERS}
+    yield
+    for name, kept in before.items():
+        logger = logging.getLogger(name)
+        if logger.handlers != kept:
+            logger.handlers[:] = kept
+            logger.propagate = True
 
 
 class Scrubber(logging.Filter):

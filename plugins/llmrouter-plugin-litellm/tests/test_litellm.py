@@ -311,7 +311,9 @@ def test_a_payload_that_is_no_json_is_a_bad_request(options: dict[str, Any]) -> 
 
 
 def test_litellm_is_loaded_without_its_side_effects(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No price table is fetched, no .env is read, and the environment is as before."""
+    """No price table is fetched, no .env is read, and environment and log are as before."""
+    logger, mine = logging.getLogger("LiteLLM"), logging.NullHandler()
+    monkeypatch.setattr(logger, "handlers", [mine])
     seen: dict[str, str] = {}
 
     class Library:
@@ -320,6 +322,7 @@ def test_litellm_is_loaded_without_its_side_effects(monkeypatch: pytest.MonkeyPa
 
     def imported(name: str) -> Any:
         seen.update(library.os.environ)
+        logger.addHandler(logging.StreamHandler())
         return Library
 
     monkeypatch.setattr(library, "import_module", imported)
@@ -331,6 +334,7 @@ def test_litellm_is_loaded_without_its_side_effects(monkeypatch: pytest.MonkeyPa
     assert seen["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
     assert seen["LITELLM_MODE"] == "DEV"  # as the user says
     assert "LITELLM_LOCAL_MODEL_COST_MAP" not in library.os.environ
+    assert logger.handlers == [mine]
 
 
 def test_without_litellm_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,12 +178,12 @@ class Answer:
         self, generation: Generation, session: Asking, query: Query, wish: Wish
     ) -> AsyncGenerator[Chunk, None]:
         """Yield the answer; where the router itself fails before a word, the default answers."""
-        if wish.pinned is not None:
-            stream = session.stream(wish.pinned, Request(payload=query.payload))
-        else:
-            stream = generation.router.astream(query, session=session)
         started = False
         try:
+            if wish.pinned is not None:
+                stream = session.stream(wish.pinned, Request(payload=query.payload))
+            else:
+                stream = generation.router.astream(query, session=session)
             async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     started = True

@@ -159,9 +159,15 @@ class Gateway:
 
     async def _keep_metrics(self) -> None:
         # Whoever reads the metrics may ask another worker than the one whose they are.
+        told = False
         while True:
-            self.look_at_circuits()
-            self.metrics.settle()
+            try:
+                self.look_at_circuits()
+                self.metrics.settle()
+            except Exception as error:  # a full disk, for one, where workers share their counts
+                if not told:
+                    told = True
+                    LOGGER.exception("metrics are lost", exc_info=error)
             await asyncio.sleep(_LOOK)
 
     # ------------------------------------------------------------------ answering

@@ -32,6 +32,7 @@ _HIDDEN = "•••"
 _LONGEST = 1000  # characters of a message
 _READ = 20_000  # of what is looked through for it
 _FRAMES = 3  # places that are told of an error, the innermost first
+_WARNING = re.compile(r"(.{1,300}:\d+: \w+):")
 _SHORT = 8  # characters below which a value is no secret: some servers take `none` for a key
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -46,8 +47,12 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             r"(?i)((?:authorization|api[-_]?key)\\?['\"]?\s*(?:[:=]|(?<=['\"])\s*,)"
-            r"\s*(?:b(?=['\"]))?\\?['\"]?)(?:(?:bearer|basic)\s+)?[^\s'\",;\\]+"
+            r"\s*(?:b(?=['\"]))?\\?['\"]?)(?:[A-Za-z]+ (?=[\w.~+/=-]))?[^\s'\",;\\]+"
         ),
+        rf"\1{_HIDDEN}",
+    ),
+    (
+        re.compile(r"(?i)\b((?:\w{1,30}_)?(?:password|secret|api_?key)\s*=\s*)[^\s,;&'\"]+"),
         rf"\1{_HIDDEN}",
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=*…-]{6,}"), rf"\1 {_HIDDEN}"),
@@ -68,7 +73,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def redacted(text: str) -> str:
     """Return *text* without any secret of this process, or what looks like one."""
-    for secret in revealed():
+    for secret in sorted(revealed(), key=len, reverse=True):  # one may begin with another
         if len(secret) >= _SHORT:
             text = text.replace(secret, _HIDDEN)
     for shape, instead in _SHAPES:
@@ -155,18 +160,37 @@ _FORMATTERS: dict[Format, type[logging.Formatter]] = {"text": Text, "json": Json
 
 def _message(record: logging.LogRecord) -> str:
     """Return what *record* says: one line of bounded length, without secrets."""
-    try:
-        said = record.getMessage()
-    except Exception:  # noqa: BLE001 - the arguments do not fit, and may be anything
-        said = str(record.msg)
-    # What follows the first line of others is a future, an object or a line of source.
-    lines = [line for line in said.splitlines() if line.strip()]
-    ours = record.name.partition(".")[0].startswith("llmrouter")
-    said = "; ".join(lines if ours else lines[:1])
+    root = record.name.partition(".")[0]
+    said = _own(record) if root.startswith("llmrouter") else _foreign(record, root)
     if record.exc_info and record.exc_info[1] is not None:
         said = f"{said}: {told(record.exc_info[1])}"
     said = redacted("".join(sign if sign.isprintable() else " " for sign in said[:_READ]))
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def _own(record: logging.LogRecord) -> str:
+    try:
+        said = record.getMessage()
+    except Exception:  # noqa: BLE001 - the arguments do not fit, and may be anything
+        said = str(record.msg)
+    return "; ".join(line for line in said.splitlines() if line.strip())
+
+
+def _foreign(record: logging.LogRecord, root: str) -> str:
+    """Return what is sure to be a library's own words, and where it said them.
+
+    What it put into its words may be of a prompt, so it is left out.
+    """
+    said = str(record.msg)
+    if root == "py":  # a warning; the place is told in it
+        found = _WARNING.match(_own(record))
+        return "a warning" if found is None else found[1]
+    if root == "asyncio":  # what follows is a handle or a task, with its arguments
+        said = re.split(r"[(<\n]", said, maxsplit=1)[0]
+    elif root != "uvicorn" and not record.args:
+        said = "a library has something to say"
+    place = "/".join(PurePath(record.pathname).parts[-2:])
+    return f"{said.strip().partition(chr(10))[0]} ({place}:{record.lineno})"
 
 
 def _error(record: logging.LogRecord) -> str | None:

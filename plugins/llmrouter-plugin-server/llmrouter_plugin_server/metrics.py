@@ -88,8 +88,9 @@ class Metrics:
 
     def _count(self, amount: float, metric: Any, *labels: str) -> None:
         """Add *amount* to a counter, at the next `settle`: a dozen a request add up."""
-        key = (metric, *labels)
-        self._counts[key] = self._counts.get(key, 0.0) + amount
+        if amount > 0:  # a counter takes nothing else, and a caller may say anything
+            key = (metric, *labels)
+            self._counts[key] = self._counts.get(key, 0.0) + amount
 
     def settle(self) -> None:
         """Let the counters have what was counted; whoever reads this process needs not call it."""
@@ -123,7 +124,7 @@ class Metrics:
             if usage.output_tokens:
                 self._count(usage.output_tokens, self._tokens, name, "output")
             if step.cost:
-                self._count(max(0.0, step.cost), self._dollars, name)
+                self._count(step.cost, self._dollars, name)
 
     def largest(self, dollars: float) -> None:
         """Count what the dearest model would have cost."""

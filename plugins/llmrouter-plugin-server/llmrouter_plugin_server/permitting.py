@@ -53,8 +53,13 @@ def permit_of(
         Refusal: The region is no name, or another one than that of the key.
         NoEligibleModel: No model that it may use is in the region.
     """
-    if own is None and names.REGION in head:
-        own = head[names.REGION].decode("latin-1")
+    header = head.get(names.REGION)
+    if header is not None:
+        told = header.decode("latin-1")
+        if own is not None and own != told:
+            message = "the header x-llmrouter-region and 'llmrouter.region' are not the same"
+            raise refuse(400, message, "bad_request", param="llmrouter.region")
+        own = told
     if own is not None and not (isinstance(own, str) and NAME.fullmatch(own)):
         message = "'region' must be 1 to 64 letters, digits, '.', '_' and '-', such as 'eu'"
         raise refuse(400, message, "bad_request", param="llmrouter.region")

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from llmrouter_plugin_server import names
 from llmrouter_plugin_server.faults import refuse
 from llmrouter_plugin_server.leaving import CONNECTION, Connection
 from llmrouter_plugin_server.replies import Receive, Scope
@@ -17,7 +18,11 @@ _decode = msgspec.json.Decoder().decode
 _split = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 _SHORT = 8 << 10  # bytes
-_ONCE = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key")
+_VALUES = 5  # that a message of a request may have on the average, tools and the rest included
+_ONCE = (
+    *(b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key"),
+    names.REGION,
+)
 
 
 class ClientLeft(Exception):
@@ -36,8 +41,8 @@ def head_of(scope: Scope) -> dict[bytes, bytes]:
     if b"transfer-encoding" in headers and b"content-length" in headers:
         raise refuse(400, "a request has a content-length or a transfer-encoding", "bad_head")
     if len(headers) != len(scope["headers"]):
-        names = [name for name, _ in scope["headers"]]
-        twice = next((name for name in _ONCE if names.count(name) > 1), None)
+        told = [name for name, _ in scope["headers"]]
+        twice = next((name for name in _ONCE if told.count(name) > 1), None)
         if twice is not None:
             raise refuse(400, f"the header {twice.decode()} is there twice", "bad_head")
     return headers
@@ -103,6 +108,10 @@ def fields_of(body: bytes, options: ServerOptions) -> dict[str, Any]:
         raise refuse(400, f"the body is a JSON {type(fields).__name__}, not an object", "bad_json")
     if len(body) > options.most_messages:  # each takes a byte at least
         _check_messages(fields, options.most_messages)
+    most = _VALUES * options.most_messages
+    if len(body) > most and body.count(b",") > most and _has_more(fields, most):
+        message = f"the request has more than {most} values, as messages and tools do not"
+        raise refuse(400, message, "too_many_values")
     # In a short body counting brackets is quicker; a long one is mostly text.
     flat = len(body) <= _SHORT and body.count(b"[") + body.count(b"{") <= deepest
     if not flat and _depth(fields, deepest) > deepest:
@@ -127,6 +136,18 @@ def _depth(value: dict[str, Any], enough: int) -> int:
             if type(inner) is dict or type(inner) is list
         ]
     return depth
+
+
+def _has_more(fields: dict[str, Any], most: int) -> bool:
+    """Return whether *fields* hold more than *most* values, however deep."""
+    left: list[Any] = [fields]
+    count = 0
+    while left and count <= most:
+        found = left.pop()
+        count += len(found)
+        inner = found.values() if type(found) is dict else found
+        left += [value for value in inner if type(value) is dict or type(value) is list]
+    return count > most
 
 
 def _check_messages(fields: Mapping[str, Any], most: int) -> None:

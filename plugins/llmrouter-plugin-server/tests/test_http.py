@@ -219,6 +219,24 @@ def test_as_many_as_usual_are_welcome_and_a_flood_is_turned_away_at_once() -> No
         assert running.ask("/v1/embeddings", {"input": ["a"] * 2049}).status == 400
 
 
+def test_a_flood_of_values_is_turned_away_wherever_it_is() -> None:
+    """Each costs whoever looks at tools some time; a text is one, whatever is in it."""
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"enum": [0] * 110}}}]
+    with Running(options=ServerOptions(insecure=True, most_messages=20)) as few:
+        assert few.chat([{"role": "user", "content": "a,b" * 200}]).status == 200
+        assert few.chat(tools=[0] * 99, padding=" " * 200).code == "too_many_values"
+        assert few.chat(tools=tools).code == "too_many_values"
+        assert len(few.caller.asked) == 1
+
+
+def test_a_region_is_said_once(served: Running) -> None:
+    twice = b"x-llmrouter-region: eu\r\nx-llmrouter-region: us\r\n"
+    found = raw(served, ASK + length(len(BODY)) + twice + b"connection: close\r\n\r\n" + BODY)
+
+    assert found.startswith(b"HTTP/1.1 400")
+    assert b"is there twice" in found
+
+
 def test_two_requests_in_one_go_are_answered_in_order(served: Running) -> None:
     first = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     second = ASK + length(len(BODY)) + b"connection: close\r\n\r\n" + BODY

@@ -52,6 +52,9 @@ def raised(error: BaseException) -> BaseException:
         ("Authorization: Bearer abcdefgh", "abcdefgh"),
         ("authorization: Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
         ("Authorization: secret", ": secret"),
+        ("Authorization: Token abcdefgh", "abcdefgh"),
+        ("client_secret=abcdefgh", "abcdefgh"),
+        ("user=ada password=abcdefgh", "abcdefgh"),
         ("{'authorization': 'Bearer abcdefgh'}", "abcdefgh"),
         ("(b'x-api-key', b'abcdefgh')", "abcdefgh"),
         ('{"x-api-key": "abcdefgh"}', "abcdefgh"),
@@ -157,18 +160,51 @@ def test_a_line_for_people() -> None:
 
 
 def test_an_event_is_one_line_of_bounded_length() -> None:
-    """Of other libraries the first line only: what follows is an object, or source."""
+    """Of asyncio the first line only: what follows is an object, or source."""
     ours = record("one\ntwo\r\n\x1b[31mthree")
     theirs = record("never retrieved\nfuture: <Task exception='a prompt'>", name="asyncio")
     wrong = record("%d of %d", "a prompt")
 
     assert Text().format(ours) == "WARNING: one; two;  [31mthree"
-    assert Text().format(theirs) == "WARNING: never retrieved"
+    assert Text().format(theirs) == "WARNING: never retrieved (tests/test_logs.py:1)"
     assert Text().format(wrong) == "WARNING: %d of %d"
     for form in (Text(), Json()):
         assert len(form.format(record("a" * 10**6))) < 1200
         assert "\n" not in form.format(ours)
     assert json.loads(Json().format(record("\ud800 é")))["message"] == "  é"
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "arguments", "expected"),
+    [
+        ("other", "cannot read %r", ("the prompt",), "cannot read %r (tests/test_logs.py:1)"),
+        ("other", "cannot read the prompt", (), "a library has something to say (tests/test_log"),
+        (
+            "uvicorn.error",
+            "Invalid HTTP request received.",
+            (),
+            "Invalid HTTP request received. (",
+        ),
+        ("asyncio", "Exception in callback f('the prompt')", (), "Exception in callback f (tests"),
+        ("py.warnings", "/a/b.py:7: UserWarning: the prompt\n  s", (), "/a/b.py:7: UserWarning"),
+        ("py.warnings", "the prompt", (), "a warning"),
+    ],
+)
+def test_of_others_only_what_are_their_own_words_is_told(
+    name: str, message: str, arguments: tuple[Any, ...], expected: str
+) -> None:
+    line = Text().format(record(message, *arguments, name=name))
+    assert line.startswith(f"WARNING: {expected}")
+    assert "prompt" not in line
+
+
+def test_of_secrets_that_begin_alike_no_end_is_left() -> None:
+    for number in range(20):
+        short = f"abcdefgh{number}"
+        long = f"{short}-private-{number}-tail"
+        for value in (short, long):
+            Secret(value).reveal()
+        assert redacted(f"it is {long}") == "it is •••"
 
 
 def test_an_exception_is_told_by_its_type_and_its_place() -> None:
@@ -219,7 +255,7 @@ def test_nothing_is_written_around_the_log() -> None:
         def fails(): raise ValueError("the prompt")
         thread = threading.Thread(target=fails); thread.start(); thread.join()
         Left()
-        warnings.warn("deprecated")
+        warnings.warn("the prompt is deprecated")
         logging.getLogger("other").error("%d", "the prompt")
         logging.getLogger("llmrouter.server").info("ready")
     """

@@ -109,14 +109,16 @@ def answered(found: Reply) -> str:
 
 
 def test_only_models_with_the_tag_are_asked(served: Running) -> None:
-    """By the field or the header, the field first; without either, anybody."""
+    """By the field or the header, which must agree; without either, anybody."""
     header = {"x-llmrouter-region": "us"}
+    both = {"llmrouter": {"region": "us"}}
 
     assert answered(served.chat()) == "silent"
     assert answered(served.chat(llmrouter={"region": None})) == "silent"
     assert answered(served.chat(**EU)) == "eu"
     assert answered(served.chat(headers=header)) == "us"
-    assert answered(served.chat(headers=header, **EU)) == "eu"
+    assert answered(served.chat(headers=header, **both)) == "us"
+    assert served.chat(headers=header, **EU).status == 400
     route = served.ask("/v1/route", {"query": "Hi", **EU}).json
     assert route["ranking"] == ["eu", "both"]
 

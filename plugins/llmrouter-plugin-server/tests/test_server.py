@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
 
 import pytest
+from attrs import define
 from llmrouter_core import (
     BadRequest,
     BudgetExceeded,
@@ -16,16 +17,20 @@ from llmrouter_core import (
     IncompleteStream,
     LLMRouter,
     Model,
+    Query,
     RateLimited,
     Refused,
     Request,
+    Session,
+    Solve,
     TimedOut,
     Unavailable,
     Usage,
+    hookimpl,
 )
 from llmrouter_plugin_server.app import Route, ServerOptions
 
-from .gateways import HELLO, POOL, Running, Script, polite
+from .gateways import HELLO, POOL, KnobScorer, KnobSelector, Running, Script, ScriptCaller, polite
 
 
 @pytest.fixture(scope="module")
@@ -353,6 +358,27 @@ def test_a_router_that_fails_never_fails_the_request(served: Running, stream: bo
     assert b'llmrouter_router_failures_total{error="BadResult"}' in served.ask("/metrics").body
 
 
+def test_a_solver_that_fails_at_once_never_fails_the_request() -> None:
+    """Before it returns anything that could be read."""
+
+    @define(eq=False, kw_only=True)
+    class Broken:
+        @hookimpl(wrapper=True)
+        def solve(self) -> Generator[None, Solve, Solve]:
+            yield
+
+            def fails(session: Session, query: Query) -> AsyncGenerator[Chunk, None]:
+                raise ZeroDivisionError("a bug in an extension")
+
+            return fails
+
+    parts = [KnobScorer(), KnobSelector(), ScriptCaller(), Broken()]
+    with Running(LLMRouter(models=POOL, parts=parts)) as served:
+        note = served.chat().json["llmrouter"]
+
+    assert (note["model"], note["reason"]) == ("small", "router-failed")
+
+
 def test_a_router_that_hangs_never_fails_the_request() -> None:
     """And the default model may be chosen."""
     hanging = threading.Event()
@@ -516,6 +542,44 @@ def test_metrics_count_what_happened() -> None:
     assert stats["cost"] == pytest.approx(2 * 7e-6 + 7e-5)
     assert stats["cost_largest"] == pytest.approx(3 * 7e-5)
     assert stats["fallbacks"] == 1
+
+
+def test_counts_that_make_no_sense_do_not_end_the_metrics() -> None:
+    async def script(model: Model, request: Request) -> AsyncGenerator[Chunk, None]:
+        usage = Usage(output_tokens=-3, cost=float("nan"))
+        yield Chunk(text="Hi", finish="stop", usage=usage)
+
+    with Running() as served:
+        served.caller.script = script
+        served.chat()
+        stats = served.ask("/v1/stats").json
+        assert stats["models"]["small"]["answers"] == 1
+        assert served.ask("/metrics").status == 200
+
+
+def test_metrics_that_cannot_be_kept_are_told_once_and_tried_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk, where workers share their counts."""
+    monkeypatch.setattr("llmrouter_plugin_server.gateway._LOOK", 0.01)
+    with Running() as served:
+        settle, tried = served.gateway.metrics.settle, threading.Event()
+
+        def full() -> None:
+            if not tried.is_set():
+                tried.set()
+                raise OSError(28, "No space left on device")
+            settle()
+
+        served.gateway.metrics.settle = full  # type: ignore[method-assign]
+        assert tried.wait(5)
+        served.chat()
+        ends = time.monotonic() + 5
+        while served.gateway.metrics._counts and time.monotonic() < ends:
+            time.sleep(0.01)
+        assert not served.gateway.metrics._counts
+
+    assert [row.getMessage() for row in caplog.records].count("metrics are lost") == 1
 
 
 def test_a_path_or_a_method_that_is_not_there(served: Running) -> None:
