@@ -336,7 +336,7 @@ def test_all_down_fails_at_once_with_reasons_and_the_time_to_come_back(pair: Pai
     error = run(ask())
     assert sorted(seconds)[10] < 0.05
     assert [0 < (one.retry_after or 0) <= 5 for one in error.failures] == [True, True]
-    assert all("503 unavailable" in str(one) for one in error.failures)
+    assert all("Unavailable (status 503)" in str(one) for one in error.failures)
 
 
 @pytest.mark.parametrize(
