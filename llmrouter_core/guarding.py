@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import define
 
 from llmrouter_core.errors import BadResponse, BadResult, IncompleteStream, LLMRouterError
 from llmrouter_core.hooks import Call, Solve, hookimpl
-from llmrouter_core.types import Chunk, Model, Query, Request
-
-if TYPE_CHECKING:
-    from llmrouter_core.session import Session
+from llmrouter_core.types import Chunk, Model
 
 Blame: TypeAlias = Callable[[str], LLMRouterError]
 
@@ -30,63 +27,51 @@ class Guard:
     def call(self, model: Model) -> Generator[None, Call | None, Call | None]:
         """Check what the caller of *model* streams: chunks, and a finish reason in the end."""
         inner = yield
-        return partial(_answer, model.name, inner) if callable(inner) else inner
+        if not callable(inner):
+            return inner
+        blame = partial(BadResponse, model=model.name)
+        return partial(_checked, f"the caller of model '{model.name}'", blame, model.name, inner)
 
     @hookimpl(wrapper=True, trylast=True)
     def solve(self) -> Generator[None, Solve, Solve]:
         """Check what the solver streams: chunks."""
         inner = yield
-        return partial(_solution, inner) if callable(inner) else inner
+        return (
+            partial(_checked, "the solver", BadResult, None, inner) if callable(inner) else inner
+        )
 
 
-async def _answer(name: str, call: Call, request: Request) -> AsyncGenerator[Chunk, None]:
-    blame = partial(BadResponse, model=name)
-    who = f"the caller of model '{name}'"
+async def _checked(
+    who: str, blame: Blame, model: str | None, stream: Callable[..., Any], *arguments: Any
+) -> AsyncGenerator[Chunk, None]:
+    """Yield what *stream* yields, which must be chunks; any other fault of it is put on *who*.
+
+    Args:
+        who: Whom a fault is put on.
+        blame: Makes the error for it.
+        model: Whose answer it is, which must have a finish reason; None where it is no model's.
+        stream: What streams.
+        arguments: What it takes.
+    """
     finished = False
     try:
-        async with aclosing(_opened(who, blame, call(request))) as chunks:
+        opened = stream(*arguments)
+        if not hasattr(opened, "__aiter__"):
+            getattr(opened, "close", lambda: None)()  # a coroutine would warn that nobody awaited
+            raise blame(f"{who} returned {type(opened).__name__}, expected an async generator")
+        async with aclosing(opened) as chunks:
             async for chunk in chunks:
                 if not isinstance(chunk, Chunk):
-                    raise _odd(who, blame, chunk)
+                    raise blame(f"{who} yielded {type(chunk).__name__}, expected Chunk")
                 if chunk.finish is not None:
                     finished = True
                 yield chunk
     except LLMRouterError:
         raise
     except Exception as error:
-        raise _raised(who, blame, error) from error
-    if not finished:
+        reason = f"{type(error).__name__}: {error}"
+        raise blame(f"{who} raised {reason}; report it to the plugin's author") from error
+    if model is not None and not finished:
         raise IncompleteStream(
-            f"model '{name}' ended its answer without a finish reason", model=name
+            f"model '{model}' ended its answer without a finish reason", model=model
         )
-
-
-async def _solution(solve: Solve, session: Session, query: Query) -> AsyncGenerator[Chunk, None]:
-    who = "the solver"
-    try:
-        async with aclosing(_opened(who, BadResult, solve(session, query))) as chunks:
-            async for chunk in chunks:
-                if not isinstance(chunk, Chunk):
-                    raise _odd(who, BadResult, chunk)
-                yield chunk
-    except LLMRouterError:
-        raise
-    except Exception as error:
-        raise _raised(who, BadResult, error) from error
-
-
-def _opened(who: str, blame: Blame, stream: Any) -> AsyncGenerator[Chunk, None]:
-    """Return *stream*, which must be one of chunks."""
-    if hasattr(stream, "__aiter__"):
-        return stream  # type: ignore[no-any-return]
-    getattr(stream, "close", lambda: None)()  # a coroutine would warn that nobody awaited it
-    raise blame(f"{who} returned {type(stream).__name__}, expected an async generator")
-
-
-def _odd(who: str, blame: Blame, chunk: object) -> LLMRouterError:
-    return blame(f"{who} yielded {type(chunk).__name__}, expected Chunk")
-
-
-def _raised(who: str, blame: Blame, error: Exception) -> LLMRouterError:
-    reason = f"{type(error).__name__}: {error}"
-    return blame(f"{who} raised {reason}; report it to the plugin's author")
