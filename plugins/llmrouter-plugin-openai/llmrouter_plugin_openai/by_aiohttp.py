@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import aiohttp
 import certifi
-from yarl import URL
 
 from llmrouter_plugin_openai.transport import NotConnected, Reach, Unreachable
 
@@ -27,7 +26,6 @@ class AiohttpClient:
 
     def __init__(self, reach: Reach) -> None:
         self._free = asyncio.Semaphore(reach.connections)
-        self._urls: dict[str, URL] = {}  # parsed; a caller has one or two
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=_trust() if reach.secure else False),
             timeout=aiohttp.ClientTimeout(
@@ -46,7 +44,7 @@ class AiohttpClient:
         await self._free.acquire()
         try:
             response = await self._session.post(
-                self._parsed(url), data=data, headers=headers, allow_redirects=False
+                url, data=data, headers=headers, allow_redirects=False
             )
         except BaseException as error:
             self._free.release()
@@ -56,12 +54,6 @@ class AiohttpClient:
                 raise Unreachable(str(error) or type(error).__name__) from error
             raise
         return _Response(response, self._free)
-
-    def _parsed(self, url: str) -> URL:
-        found = self._urls.get(url)
-        if found is None:
-            found = self._urls[url] = URL(url)
-        return found
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen, validators
@@ -33,6 +33,7 @@ from llmrouter_plugin_openai.options import (
     web_address,
 )
 from llmrouter_plugin_openai.reading import Clock
+from llmrouter_plugin_openai.reply import Reply
 from llmrouter_plugin_openai.transport import (
     NAMES,
     Client,
@@ -52,16 +53,6 @@ class Message:
 
     body: bytes
     headers: Mapping[str, str] = field(factory=dict)
-
-
-class Reply(Protocol):
-    """A response that is read as chunks."""
-
-    async def more(self) -> list[Chunk]:
-        """Return the chunks that came, none at the end."""
-
-    async def aclose(self) -> None:
-        """Close the response, and the connection at once unless it was read to its end."""
 
 
 @define
