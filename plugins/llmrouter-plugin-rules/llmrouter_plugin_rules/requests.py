@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from llmrouter_core import Payload, Query
-from llmrouter_core.types import estimate_tokens, text_of
+from llmrouter_core.types import text_of
 
 Need: TypeAlias = Literal["audio", "json", "tools", "vision"]
 NEEDS: tuple[Need, ...] = get_args(Need)
@@ -19,8 +19,6 @@ _PARTS: Mapping[str, Need] = {
     "input_image": "vision",
 }
 _WIDE = 0x2E80  # from here on a sign is about a token: Chinese, Japanese, Korean, emoji
-_EACH = 4  # tokens around each message
-_MEASURED = ("tools", "functions", "response_format")
 
 
 def needs_of(query: Query) -> frozenset[Need]:
@@ -48,48 +46,28 @@ def _shown(content: object) -> Iterator[Need]:
             yield _PARTS[kind]
 
 
-def limit_of(query: Query) -> int:
-    """Return how many tokens the answer to *query* may have at most; 0 where it does not say."""
-    payload = query.payload
-    if "max_tokens" in payload or "max_completion_tokens" in payload:
-        return query.request.limit or 0
-    return 0
-
-
 def tokens_of(query: Query) -> int:
     """Return a rough count of the input tokens of *query*'s whole request.
 
     Four characters are a token, one of a script without letters is; tools, calls of tools and
     schemas count as well. Pictures and sound do not: nobody knows what they cost where.
     """
-    payload, messages = query.payload, query.request.messages
-    texts = [text_of(message) for message in messages]
+    request = query.request
+    texts = [text_of(message) for message in request.messages]
     signs = sum(_signs(text) for text in texts if not text.isascii())
-    rest = [payload.get(key) for key in _MEASURED]
-    rest += [message.get("tool_calls") for message in messages]
-    tokens = sum(estimate_tokens(text) + _EACH for text in texts)
-    return tokens + signs * 3 // 4 + _characters(rest) // 4
+    rest = [request.payload.get(key) for key in ("tools", "functions", "response_format")]
+    rest += [message.get("tool_calls") for message in request.messages]
+    return request.input_tokens + signs * 3 // 4 + _characters(rest) // 4
 
 
 def most_tokens_of(query: Query) -> int:
-    """Return what `tokens_of` is at most, told without counting.
+    """Return what `tokens_of` is at most, without counting where the JSON of the request is known.
 
-    No character is more than a token. Where the JSON of the request is known, its length says
-    enough: what is short in it and counts for much, such as `{}` for a message, is below two
-    tokens a byte.
+    No character is more than a token, and what is short in JSON and counts for much, such as `{}`
+    for a message, is below two tokens a byte.
     """
     payload = query.payload
-    if type(payload) is Payload:
-        return 2 * len(payload.source)
-    most = 0
-    for message in payload.get("messages", ()):
-        content = message.get("content")
-        if type(content) is not str or message.get("tool_calls") is not None:
-            return tokens_of(query)
-        most += len(content) + _EACH + 1
-    if any(payload.get(key) is not None for key in _MEASURED):
-        return tokens_of(query)
-    return most
+    return 2 * len(payload.source) if type(payload) is Payload else tokens_of(query)
 
 
 def _signs(text: str) -> int:

@@ -13,7 +13,7 @@ from llmrouter_core import Model, Query, Scores, hookimpl
 
 from llmrouter_plugin_rules.choosing import chosen, meant
 from llmrouter_plugin_rules.conditions import Asked, Conditions
-from llmrouter_plugin_rules.requests import NEEDS, Need, limit_of, most_tokens_of, needs_of
+from llmrouter_plugin_rules.requests import NEEDS, Need, most_tokens_of, needs_of
 
 
 @frozen(kw_only=True, eq=False)
@@ -101,7 +101,7 @@ class RulesScorer:
         never: list[int] = []
         asked = Asked(query)
         if self.context and pool.windows:
-            answer = limit_of(query)
+            answer = query.request.limit or 0
             if pool.smallest < most_tokens_of(query) + answer:
                 needed = asked.tokens + answer
                 never += [column for column, window in pool.windows if window < needed]
