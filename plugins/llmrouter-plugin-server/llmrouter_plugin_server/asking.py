@@ -23,7 +23,7 @@ from llmrouter_core import (
 from llmrouter_plugin_server.generations import Generation
 from llmrouter_plugin_server.logs import told
 from llmrouter_plugin_server.metrics import Metrics
-from llmrouter_plugin_server.permitting import ANYONE, Permit
+from llmrouter_plugin_server.permitting import Permit
 
 LOGGER = logging.getLogger("llmrouter.server")
 
@@ -137,9 +137,7 @@ class Asking(Session):
         return super().stream(model, request)
 
 
-def asking(
-    generation: Generation, metrics: Metrics, seconds: float, permit: Permit = ANYONE
-) -> Asking:
+def asking(generation: Generation, metrics: Metrics, seconds: float, permit: Permit) -> Asking:
     """Return the session of one request.
 
     Args:

@@ -159,14 +159,14 @@ class Gateway:
 
     async def _keep_metrics(self) -> None:
         # Whoever reads the metrics may ask another worker than the one whose they are.
-        told = False
+        lost = False
         while True:
             try:
                 self.look_at_circuits()
                 self.metrics.settle()
             except Exception as error:  # a full disk, for one, where workers share their counts
-                if not told:
-                    told = True
+                if not lost:
+                    lost = True
                     LOGGER.exception("metrics are lost", exc_info=error)
             await asyncio.sleep(_LOOK)
 

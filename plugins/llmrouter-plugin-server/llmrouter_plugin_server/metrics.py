@@ -94,8 +94,8 @@ class Metrics:
 
     def settle(self) -> None:
         """Let the counters have what was counted; whoever reads this process needs not call it."""
-        counts, self._counts = self._counts, {}
-        for (metric, *labels), amount in counts.items():
+        while self._counts:  # taken out one by one: what cannot be kept takes no other with it
+            (metric, *labels), amount = self._counts.popitem()
             (metric.labels(*labels) if labels else metric).inc(amount)
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate, islice
 from typing import Any
 
 import msgspec
@@ -114,7 +115,7 @@ def fields_of(body: bytes, options: ServerOptions) -> dict[str, Any]:
         raise refuse(400, message, "too_many_values")
     # In a short body counting brackets is quicker; a long one is mostly text.
     flat = len(body) <= _SHORT and body.count(b"[") + body.count(b"{") <= deepest
-    if not flat and _depth(fields, deepest) > deepest:
+    if not flat and _deeper(fields, deepest):
         raise _too_deep(deepest)
     return fields
 
@@ -123,31 +124,27 @@ def _too_deep(deepest: int) -> Exception:
     return refuse(400, f"the body is nested deeper than {deepest} levels", "too_deep")
 
 
-def _depth(value: dict[str, Any], enough: int) -> int:
-    """Return how deep *value* is nested, or more than *enough* as soon as that is sure."""
-    level: list[Any] = [value]
-    depth = 0
-    while level and depth <= enough:
-        depth += 1
+def _levels(fields: dict[str, Any]) -> Iterator[list[Any]]:
+    """Yield the objects and lists of *fields* level by level, itself first."""
+    level: list[Any] = [fields]
+    while level:
+        yield level
         level = [
             inner
             for outer in level
             for inner in (outer.values() if type(outer) is dict else outer)
             if type(inner) is dict or type(inner) is list
         ]
-    return depth
+
+
+def _deeper(fields: dict[str, Any], deepest: int) -> bool:
+    """Return whether *fields* are nested deeper than *deepest* levels."""
+    return next(islice(_levels(fields), deepest, None), None) is not None
 
 
 def _has_more(fields: dict[str, Any], most: int) -> bool:
     """Return whether *fields* hold more than *most* values, however deep."""
-    left: list[Any] = [fields]
-    count = 0
-    while left and count <= most:
-        found = left.pop()
-        count += len(found)
-        inner = found.values() if type(found) is dict else found
-        left += [value for value in inner if type(value) is dict or type(value) is list]
-    return count > most
+    return any(count > most for count in accumulate(sum(map(len, one)) for one in _levels(fields)))
 
 
 def _check_messages(fields: Mapping[str, Any], most: int) -> None:
